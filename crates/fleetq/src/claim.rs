@@ -1,0 +1,314 @@
+//! A claim: one job in the hands of one worker, with the token that fences everything it does.
+//! What must stay true: a slot is free again when its claim is settled or dropped, never before,
+//! and a settlement under a lost lease changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::QueueError;
+use crate::job::Lane;
+use crate::keeper::Leases;
+use crate::queue::Queue;
+
+const CAUSE_BYTES_MAX: usize = 4096;
+const CHAIN_MAX: usize = 16;
+/// How long a settlement waits for Redis to come back while the lease is being kept.
+const SETTLE_PATIENCE: Duration = Duration::from_mins(10);
+
+/// The right to move one job: its id and the token of the claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The job.
+    pub id: String,
+    /// The fencing token, in microseconds of Redis's time or above.
+    pub token: i64,
+}
+
+/// How a claim ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settle {
+    /// The job is finished and forgotten.
+    Done,
+    /// It failed and shall run again after `delay`. Counts an attempt.
+    RetryAfter {
+        /// In Redis's time from now; zero puts it at the end of its lane at once.
+        delay: Duration,
+        /// The error in one line.
+        cause: String,
+    },
+    /// It failed for good and goes to the dead letters. Counts an attempt.
+    Dead {
+        /// The error in one line.
+        cause: String,
+        /// The errors behind it, outermost first; 16 are kept.
+        chain: Vec<String>,
+    },
+    /// It goes back to the front of its lane; neither the start nor an attempt is counted.
+    GiveBack,
+}
+
+impl Settle {
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::RetryAfter { .. } => "retry",
+            Self::Dead { .. } => "dead",
+            Self::GiveBack => "give",
+        }
+    }
+
+    pub(crate) fn delay(&self) -> Duration {
+        match self {
+            Self::RetryAfter { delay, .. } => *delay,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// What the dead letter will say, bounded.
+    pub(crate) fn note(&self) -> String {
+        match self {
+            Self::RetryAfter { cause, .. } => json!({ "cause": shorten(cause) }).to_string(),
+            Self::Dead { cause, chain } => {
+                let chain: Vec<&str> = chain.iter().take(CHAIN_MAX).map(|e| shorten(e)).collect();
+                json!({ "cause": shorten(cause), "chain": chain }).to_string()
+            }
+            Self::Done | Self::GiveBack => String::new(),
+        }
+    }
+}
+
+fn shorten(text: &str) -> &str {
+    let mut end = text.len().min(CAUSE_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Whether a settlement took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It did.
+    Applied,
+    /// The lease was lost before; nothing changed. Whoever holds the job now decides.
+    Stale,
+}
+
+/// Why the handler of a claim is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Another worker holds the job, or Redis was emptied. Settling has no effect any more.
+    LeaseLost,
+    /// The time limit passed and renewal has stopped. Settling works until the lease ends.
+    TimeLimit,
+    /// The worker is asked to hand back its work: settle with [`Settle::GiveBack`].
+    Interrupted,
+}
+
+/// One job claimed by one worker.
+///
+/// Settle it with [`Claim::settle`]. A claim dropped unsettled is no longer renewed: its job comes
+/// back when the lease ends, and the start counts.
+#[derive(Debug)]
+pub struct Claim {
+    /// The job's id.
+    pub id: String,
+    /// The fencing token: put it beside every durable effect and refuse older ones there.
+    pub token: i64,
+    /// The job's kind; empty when the envelope was broken.
+    pub kind: String,
+    /// The payload as it was added, or the whole body when the envelope was broken.
+    pub payload: Vec<u8>,
+    /// Starts since the job was last settled, this one included.
+    pub starts: u32,
+    /// Failures that were settled before.
+    pub attempts: u32,
+    /// When the job was added, in Redis's time.
+    pub enqueued_at: SystemTime,
+    /// How long it was ready and waiting, in Redis's time.
+    pub waited: Duration,
+    /// Its lane.
+    pub lane: Lane,
+    /// Its metadata.
+    pub meta: BTreeMap<String, String>,
+    /// What settles it.
+    pub lease: Lease,
+    pub(crate) hold: Hold,
+}
+
+impl Claim {
+    /// Ends the claim and frees the worker's slot. While Redis is away and the lease is kept it
+    /// waits, at most ten minutes.
+    ///
+    /// # Errors
+    /// What Redis says. The claim is then still held and may be settled again.
+    pub async fn settle(&self, how: Settle) -> Result<Settled, QueueError> {
+        let hold = &self.hold;
+        if hold.ended() == Some(Ended::LeaseLost) {
+            hold.release();
+            return Ok(Settled::Stale);
+        }
+        hold.held.settling.store(true, Ordering::SeqCst);
+        let patience = if hold.is_kept() { SETTLE_PATIENCE } else { Duration::ZERO };
+        let started = Instant::now();
+        let result = loop {
+            match hold.queue.settle(&self.lease, how.clone()).await {
+                // Each try has its own patience, so this loop needs no pause.
+                Err(error) if error.is_transient() && started.elapsed() < patience => {
+                    tracing::warn!(job = %self.id, %error, "settling waits for redis");
+                }
+                result => break result,
+            }
+        };
+        hold.held.settling.store(false, Ordering::SeqCst);
+        if result.is_ok() {
+            hold.release();
+        }
+        result
+    }
+
+    /// Fires when the handler must stop; [`Claim::ended`] says why.
+    pub fn cancellation(&self) -> CancellationToken {
+        self.hold.held.cancel.clone()
+    }
+
+    /// Why the handler must stop, once it must.
+    pub fn ended(&self) -> Option<Ended> {
+        self.hold.ended()
+    }
+
+    /// Sets the wall-clock limit of this run, counted from the claim. When it passes, the lease is
+    /// no longer renewed and the cancellation fires. Only claims of a
+    /// [`FleetBackend`](crate::FleetBackend) are watched.
+    pub fn limit(&self, limit: Duration) {
+        self.hold.held.set_limit(limit);
+        if let Some(leases) = &self.hold.leases {
+            leases.limits_changed();
+        }
+    }
+}
+
+/// What a claim shares with the keeper of its lease.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) lease: Lease,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) ended: OnceLock<Ended>,
+    /// A settlement is on its way: a stale answer to a renewal may be its success.
+    pub(crate) settling: AtomicBool,
+    pub(crate) claimed_at: Instant,
+    times: Mutex<Times>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    renewed_at: Instant,
+    ends_at: Option<Instant>,
+}
+
+impl Held {
+    pub(crate) fn new(lease: Lease, limit: Option<Duration>) -> Arc<Self> {
+        let claimed_at = Instant::now();
+        let ends_at = limit.and_then(|limit| claimed_at.checked_add(limit));
+        Arc::new(Self {
+            lease,
+            cancel: CancellationToken::new(),
+            ended: OnceLock::new(),
+            settling: AtomicBool::new(false),
+            claimed_at,
+            times: Mutex::new(Times { renewed_at: claimed_at, ends_at }),
+        })
+    }
+
+    /// The first reason stands.
+    pub(crate) fn end(&self, why: Ended) -> bool {
+        let first = self.ended.set(why).is_ok();
+        self.cancel.cancel();
+        first
+    }
+
+    fn set_limit(&self, limit: Duration) {
+        self.times().ends_at = self.claimed_at.checked_add(limit);
+    }
+
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.times().ends_at
+    }
+
+    /// Notes a renewal and returns the time since the one before.
+    pub(crate) fn renewed(&self, now: Instant) -> Duration {
+        let mut times = self.times();
+        let gap = now.saturating_duration_since(times.renewed_at);
+        times.renewed_at = now;
+        gap
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The ties of a claim: its queue, its keeper and its slot.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) queue: Queue,
+    pub(crate) held: Arc<Held>,
+    pub(crate) leases: Option<Arc<Leases>>,
+    pub(crate) permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Hold {
+    /// For a claim that nobody renews.
+    pub(crate) fn unattended(queue: Queue, lease: Lease) -> Self {
+        Self { queue, held: Held::new(lease, None), leases: None, permit: Mutex::new(None) }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.leases.is_some()
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.held.ended.get().copied()
+    }
+
+    /// Ends renewal and frees the slot; again is harmless.
+    fn release(&self) {
+        if let Some(leases) = &self.leases {
+            leases.release(self.held.lease.token);
+        }
+        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_bounded() {
+        let long = "é".repeat(5000);
+        let how = Settle::Dead { cause: long.clone(), chain: vec![long; 40] };
+        assert!(how.note().len() < (CHAIN_MAX + 1) * (CAUSE_BYTES_MAX + 8) + 64);
+        assert_eq!(shorten("abc"), "abc");
+    }
+
+    #[test]
+    fn the_first_reason_to_end_stands() {
+        let held = Held::new(Lease { id: "1".into(), token: 1 }, None);
+        assert!(held.end(Ended::TimeLimit));
+        assert!(!held.end(Ended::LeaseLost));
+        assert_eq!(held.ended.get(), Some(&Ended::TimeLimit));
+    }
+}

@@ -1,0 +1,168 @@
+//! The feeder: claims as many jobs as there are free slots and waits for work without polling.
+//! What must stay true: no job is claimed without a slot for it, an error of Redis is only ever a
+//! pause, and a lost wake-up costs no more than [`WAKE_TIMEOUT`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apalis_core::worker::context::WorkerContext;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::claim::{Claim, Held, Hold, Settle};
+use crate::connection::{Effort, Request};
+use crate::keeper::{Leases, Trouble};
+use crate::queue::Queue;
+use crate::stats::{Counters, add};
+
+/// An idle worker looks for itself after this long.
+pub(crate) const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The most jobs claimed at once: the rest of a backlog is better off with other workers.
+const CLAIM_MAX: usize = 64;
+const PAUSED_LOOK: Duration = Duration::from_millis(100);
+
+pub(crate) struct Feeder {
+    pub(crate) queue: Queue,
+    pub(crate) worker_name: String,
+    pub(crate) worker: WorkerContext,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) limit: Option<Duration>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) claims: mpsc::Sender<Claim>,
+}
+
+impl Feeder {
+    /// Feeds until told to stop; then passes on a wake-up that it may have swallowed.
+    pub(crate) async fn run(self) {
+        self.feed().await;
+        if let Err(error) = self.queue.claim_batch(&self.worker_name, 0, Effort::Once).await {
+            tracing::debug!(%error, "no wake-up passed on at stop");
+        }
+    }
+
+    async fn feed(&self) {
+        // Blocking needs a connection of its own, whose answers may take as long as the wait.
+        let waiting = self.queue.fork(|options| options.response_timeout += WAKE_TIMEOUT);
+        let mut backoff = self.queue.connection.backoff();
+        let mut trouble = Trouble::default();
+        loop {
+            let Some(permits) = self.free_slots().await else { return };
+            // Not cancelled half-way: the jobs would stay claimed by nobody until their lease ends.
+            let batch =
+                self.queue.claim_batch(&self.worker_name, permits.len(), Effort::Once).await;
+            match batch {
+                Ok(batch) => {
+                    trouble.over("claiming");
+                    backoff.reset();
+                    let nothing_left = batch.left == 0;
+                    if !self.hand_over(batch.claims, permits).await {
+                        return;
+                    }
+                    if nothing_left {
+                        self.wait_for_work(&waiting).await;
+                    }
+                }
+                Err(error) => {
+                    drop(permits);
+                    add(&self.counters.redis_errors, 1);
+                    trouble.met("claiming", &error);
+                    tokio::select! {
+                        () = backoff.pause() => {}
+                        () = self.stop.cancelled() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// At least one free slot, as many as there are; none when it is time to stop.
+    async fn free_slots(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+        let first = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return None,
+            permit = Arc::clone(&self.slots).acquire_owned() => permit.ok()?,
+        };
+        while self.worker.is_paused() {
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(PAUSED_LOOK) => {}
+            }
+        }
+        if self.stop.is_cancelled() || self.worker.is_shutting_down() {
+            return None;
+        }
+        let mut permits = vec![first];
+        while permits.len() < CLAIM_MAX {
+            match Arc::clone(&self.slots).try_acquire_owned() {
+                Ok(permit) => permits.push(permit),
+                Err(_) => break,
+            }
+        }
+        Some(permits)
+    }
+
+    /// Registers the leases and passes the claims on, each with its slot; `false` when nobody is
+    /// there any more to take them.
+    async fn hand_over(&self, claims: Vec<Claim>, permits: Vec<OwnedSemaphorePermit>) -> bool {
+        add(&self.counters.claimed, claims.len() as u64);
+        let mut open = true;
+        let mut kept = Vec::with_capacity(claims.len());
+        for (mut claim, permit) in claims.into_iter().zip(permits) {
+            let held = Held::new(claim.lease.clone(), self.limit);
+            self.leases.hold(&held);
+            claim.hold = Hold {
+                queue: self.queue.clone(),
+                held,
+                leases: Some(Arc::clone(&self.leases)),
+                permit: Some(permit).into(),
+            };
+            kept.push(claim);
+        }
+        for claim in kept {
+            // The channel has room for every slot, so this never waits for a handler.
+            if let Err(mpsc::error::SendError(claim)) = self.claims.send(claim).await {
+                open = false;
+                give_back(claim).await;
+            }
+        }
+        open
+    }
+
+    /// Returns when somebody has enqueued, when it is time to look anyway, or at stop.
+    async fn wait_for_work(&self, waiting: &Queue) {
+        let mut wait = redis::cmd("BLPOP");
+        wait.arg(self.queue.shared.keys.wake()).arg(WAKE_TIMEOUT.as_secs_f64());
+        let started = Instant::now();
+        let waited = tokio::select! {
+            () = self.stop.cancelled() => return,
+            waited = waiting.connection.run::<Option<(String, String)>>(
+                "wait for work",
+                Effort::Once,
+                Request::Command(&wait),
+            ) => waited,
+        };
+        match waited {
+            Ok(Some(_)) => add(&self.counters.wakes, 1),
+            Ok(None) => add(&self.counters.timeouts, 1),
+            Err(error) => {
+                // The claim that follows meets the same trouble and backs off by itself. Where
+                // only waiting fails, this pause keeps the loop from spinning.
+                tracing::debug!(%error, "waiting for work failed");
+                if started.elapsed() < PAUSED_LOOK {
+                    tokio::time::sleep(PAUSED_LOOK).await;
+                }
+            }
+        }
+    }
+}
+
+/// For a claim no handler has seen. One try with the patience of the connection; failing that, the
+/// lease ends by itself.
+pub(crate) async fn give_back(claim: Claim) {
+    let given = claim.hold.queue.settle(&claim.lease, Settle::GiveBack).await;
+    if let Err(error) = given {
+        tracing::warn!(job = %claim.id, %error, "a job could not be given back, its lease will end");
+    }
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod backend;
+mod claim;
+mod connection;
+mod error;
+mod feeder;
+mod inspect;
+mod job;
+mod keeper;
+mod keys;
+mod leader;
+mod queue;
+mod scripts;
+mod stats;
+
+pub use backend::{FleetBackend, Handle, WorkerOptions};
+pub use claim::{Claim, Ended, Lease, Settle, Settled};
+pub use connection::{ConnectOptions, Connection, connect};
+pub use error::QueueError;
+pub use inspect::{DeadJob, Depth, HistoryEntry, LaneDepth, Totals};
+pub use job::{Enqueued, Failure, JobState, Lane, NewJob, Place};
+pub use keys::{KEY_TABLE, KeyRow, LAYOUT};
+pub use leader::{LeaderLease, Term};
+pub use queue::{Queue, QueueSettings, Reaped};
+pub use stats::Stats;

@@ -1,0 +1,392 @@
+//! The queue: every move a job can make, each one call of one script.
+//! What must stay true: a job is in exactly one place, and only the holder of its latest token
+//! moves it out of a worker's hands (the reaper does when the lease ran out).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::claim::{Claim, Hold, Lease, Settle, Settled};
+use crate::connection::{Connection, Effort, Request};
+use crate::error::QueueError;
+use crate::job::{Enqueued, Envelope, Lane, NewJob, Place};
+use crate::keys::{Keys, LAYOUT};
+use crate::scripts;
+
+/// The most jobs one script call adds, claims or renews.
+pub(crate) const BATCH_MAX: usize = 250;
+/// A script call that adds jobs carries about this many bytes, or one job.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// What holders of leases get to renew after Redis was away, unless a lease is shorter.
+const GRACE_MAX: Duration = Duration::from_secs(3);
+/// How often a process reaps, unless a quarter of the lease is shorter.
+const REAP_EVERY_MAX: Duration = Duration::from_secs(1);
+
+/// What the processes of one queue agree on.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// How long a claim lasts without renewal; at least 1 s. Default 15 s.
+    pub lease: Duration,
+    /// A job that started this often without ever being settled is quarantined. Default 3.
+    pub starts_max: u32,
+    /// The largest payload, in bytes. Default 1 MiB.
+    pub payload_bytes_max: usize,
+    /// How many settlements the history keeps. Default 200.
+    pub history_max: usize,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            starts_max: 3,
+            payload_bytes_max: 1024 * 1024,
+            history_max: 200,
+        }
+    }
+}
+
+impl QueueSettings {
+    fn check(&self) -> Result<(), QueueError> {
+        let refuse = |setting, why: &str| Err(QueueError::BadSetting { setting, why: why.into() });
+        if self.lease < Duration::from_secs(1) {
+            return refuse("lease", "a lease lasts 1 s at least, so that renewals can be on time");
+        }
+        if self.starts_max == 0 {
+            return refuse("starts_max", "every job needs one start");
+        }
+        if self.history_max > 100_000 {
+            return refuse("history_max", "at most 100000 settlements are kept");
+        }
+        Ok(())
+    }
+
+    /// A reaper looks at least this often.
+    pub(crate) fn reap_every(&self) -> Duration {
+        (self.lease / 4).min(REAP_EVERY_MAX)
+    }
+
+    /// When nobody has reaped for this long, Redis was away. A lease renewed every third of its
+    /// time outlives a silence that is shorter than this, and a longer one brings it a grace.
+    fn silence(&self) -> Duration {
+        self.reap_every() * 2
+    }
+}
+
+/// One named queue. Clones are cheap and share a connection.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub(crate) connection: Connection,
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) label: String,
+    pub(crate) keys: Keys,
+    pub(crate) settings: QueueSettings,
+}
+
+/// What one call of [`Queue::reap`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reaped {
+    /// Jobs whose lease had run out, now ready again.
+    pub returned: usize,
+    /// Jobs moved to the dead letters: started too often, or broken.
+    pub quarantined: usize,
+    /// Scheduled jobs that became due, now ready.
+    pub promoted: usize,
+    /// How long until the next lease ends or the next job is due; none when there is neither.
+    pub next_due: Option<Duration>,
+}
+
+pub(crate) type ClaimRow = (Vec<u8>, i64, String, u32, u32, i64, i64, Vec<u8>);
+
+/// What one claim script brought.
+pub(crate) struct Batch {
+    pub(crate) claims: Vec<Claim>,
+    /// Jobs that were ready and not taken.
+    pub(crate) left: u64,
+}
+
+impl Queue {
+    /// Opens a queue, creating it where it does not exist.
+    ///
+    /// `namespace` and `name` become part of every key: 1 to 64 characters of `a-z A-Z 0-9 . _ -`.
+    ///
+    /// # Errors
+    /// [`QueueError::BadName`], [`QueueError::BadSetting`], [`QueueError::LayoutUnknown`] when a
+    /// newer fleetq has written the keys, and what Redis says.
+    pub async fn open(
+        connection: &Connection,
+        namespace: &str,
+        name: &str,
+        settings: QueueSettings,
+    ) -> Result<Self, QueueError> {
+        check_key_part("namespace", namespace)?;
+        check_key_part("queue name", name)?;
+        settings.check()?;
+        let shared = Shared {
+            label: format!("{namespace}:{name}"),
+            keys: Keys::new(namespace, name),
+            settings,
+        };
+        let queue = Self { connection: connection.clone(), shared: Arc::new(shared) };
+        let mut call = queue.script(&scripts::OPEN);
+        call.arg(LAYOUT);
+        let found: i64 = queue.run("open the queue", Effort::UntilAnswered, &call).await?;
+        if found != LAYOUT {
+            let queue = queue.shared.label.clone();
+            return Err(QueueError::LayoutUnknown { queue, found, known: LAYOUT });
+        }
+        Ok(queue)
+    }
+
+    /// `namespace:name`.
+    pub fn label(&self) -> &str {
+        &self.shared.label
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &QueueSettings {
+        &self.shared.settings
+    }
+
+    /// Adds one job. A job that lives under the same id is left as it is and reported.
+    ///
+    /// After a lost reply the call is repeated; then a job of our own shows as a duplicate.
+    ///
+    /// # Errors
+    /// [`QueueError::BadName`], [`QueueError::PayloadTooLarge`], and what Redis says.
+    pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError> {
+        let results = self.enqueue_many(vec![job]).await?;
+        Ok(results[0])
+    }
+
+    /// Adds many jobs, in script calls of at most 250 jobs and about 1 MiB each. Nothing is added
+    /// when one of them is refused for its form; when Redis fails on the way, the first calls
+    /// stand and repeating the whole is safe.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`].
+    pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
+        for job in &jobs {
+            job.check(self.shared.settings.payload_bytes_max)?;
+        }
+        let mut results = Vec::with_capacity(jobs.len());
+        let mut rest = jobs.iter().peekable();
+        while rest.peek().is_some() {
+            let mut call = self.script(&scripts::ENQUEUE);
+            call.arg(LAYOUT);
+            let (mut count, mut bytes) = (0, 0);
+            while let Some(job) = rest.peek() {
+                let full = count == BATCH_MAX || bytes + job.payload.len() > BATCH_BYTES_MAX;
+                if full && count > 0 {
+                    break;
+                }
+                let delay = whole_millis(job.delay.unwrap_or_default());
+                call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay);
+                call.arg(Envelope::encode(job));
+                bytes += job.payload.len();
+                count += 1;
+                rest.next();
+            }
+            let letters: Vec<String> =
+                self.run("enqueue jobs", Effort::UntilAnswered, &call).await?;
+            results.extend(letters.iter().map(|letter| match letter.as_str() {
+                "+" => Enqueued::Added,
+                place => Enqueued::Duplicate(Place::from_letter(place)),
+            }));
+        }
+        Ok(results)
+    }
+
+    /// Claims up to `limit` ready jobs (250 at most) for `worker`, each under a lease and a token.
+    /// These claims are not renewed by anybody; [`FleetBackend`](crate::FleetBackend) renews its
+    /// own.
+    ///
+    /// # Errors
+    /// What Redis says. A reply lost on the way leaves the jobs claimed until their lease ends.
+    pub async fn claim(&self, worker: &str, limit: usize) -> Result<Vec<Claim>, QueueError> {
+        Ok(self.claim_batch(worker, limit, Effort::UntilSent).await?.claims)
+    }
+
+    pub(crate) async fn claim_batch(
+        &self,
+        worker: &str,
+        limit: usize,
+        effort: Effort,
+    ) -> Result<Batch, QueueError> {
+        let mut call = self.script(&scripts::CLAIM);
+        call.arg(worker).arg(limit.min(BATCH_MAX)).arg(whole_millis(self.shared.settings.lease));
+        let (now, left, rows): (i64, u64, Vec<ClaimRow>) =
+            self.run("claim jobs", effort, &call).await?;
+        let claims = rows.into_iter().map(|row| self.read_claim(now, row)).collect();
+        Ok(Batch { claims, left })
+    }
+
+    fn read_claim(&self, now: i64, row: ClaimRow) -> Claim {
+        let (id, token, lane, starts, attempts, enqueued, ready, body) = row;
+        let envelope = Envelope::decode(body);
+        let id = String::from_utf8_lossy(&id).into_owned();
+        let lease = Lease { id: id.clone(), token };
+        Claim {
+            id,
+            token,
+            kind: envelope.kind,
+            payload: envelope.payload,
+            meta: envelope.meta,
+            lane: Lane::from_letter(&lane),
+            starts,
+            attempts,
+            enqueued_at: at_millis(enqueued),
+            waited: Duration::from_millis(u64::try_from(now - ready).unwrap_or(0)),
+            hold: Hold::unattended(self.clone(), lease.clone()),
+            lease,
+        }
+    }
+
+    /// Extends leases by the lease time from now; tells for each whether it is still ours.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub async fn renew(&self, leases: &[Lease]) -> Result<Vec<bool>, QueueError> {
+        let mut results = Vec::with_capacity(leases.len());
+        for batch in leases.chunks(BATCH_MAX) {
+            let mut call = self.script(&scripts::RENEW);
+            call.arg(whole_millis(self.shared.settings.lease));
+            for lease in batch {
+                call.arg(lease.id.as_str()).arg(lease.token);
+            }
+            let held: Vec<u8> = self.run_list("renew leases", &call).await?;
+            results.extend(held.iter().map(|held| *held == 1));
+        }
+        Ok(results)
+    }
+
+    /// Ends one claim. A stale lease changes nothing.
+    ///
+    /// # Errors
+    /// What Redis says. After a lost reply the call is repeated; then [`Settled::Stale`] may mean
+    /// that the first try had been applied.
+    pub async fn settle(&self, lease: &Lease, how: Settle) -> Result<Settled, QueueError> {
+        Ok(self.settle_many(&[(lease.clone(), how)]).await?[0])
+    }
+
+    /// Ends many claims, in script calls of at most 250.
+    ///
+    /// # Errors
+    /// As [`Queue::settle`].
+    pub async fn settle_many(
+        &self,
+        claims: &[(Lease, Settle)],
+    ) -> Result<Vec<Settled>, QueueError> {
+        let mut results = Vec::with_capacity(claims.len());
+        for batch in claims.chunks(BATCH_MAX) {
+            let mut call = self.script(&scripts::SETTLE);
+            call.arg(self.shared.settings.history_max);
+            for (lease, how) in batch {
+                call.arg(lease.id.as_str()).arg(lease.token);
+                call.arg(how.verb()).arg(whole_millis(how.delay())).arg(how.note());
+            }
+            let applied: Vec<u8> = self.run_list("settle claims", &call).await?;
+            results.extend(applied.iter().map(|applied| match applied {
+                1 => Settled::Applied,
+                _ => Settled::Stale,
+            }));
+        }
+        Ok(results)
+    }
+
+    /// Makes ready what has become due and returns or quarantines what nobody renews any more, up
+    /// to `limit` of each (250 at most). Every [`FleetBackend`](crate::FleetBackend) does this by
+    /// itself.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub async fn reap(&self, limit: usize) -> Result<Reaped, QueueError> {
+        let mut call = self.script(&scripts::REAP);
+        let settings = &self.shared.settings;
+        call.arg(limit.min(BATCH_MAX)).arg(settings.starts_max);
+        call.arg(whole_millis(settings.silence()));
+        call.arg(whole_millis(settings.lease.min(GRACE_MAX)));
+        let (returned, quarantined, promoted, next): (usize, usize, usize, i64) =
+            self.run("reap", Effort::UntilAnswered, &call).await?;
+        let next_due = u64::try_from(next).ok().map(Duration::from_millis);
+        Ok(Reaped { returned, quarantined, promoted, next_due })
+    }
+
+    /// The same queue over a connection of its own.
+    pub(crate) fn fork(&self, change: impl FnOnce(&mut crate::connection::ConnectOptions)) -> Self {
+        Self { connection: self.connection.fork(change), shared: Arc::clone(&self.shared) }
+    }
+
+    pub(crate) fn script<'script>(
+        &self,
+        script: &'script redis::Script,
+    ) -> redis::ScriptInvocation<'script> {
+        scripts::call(script, &self.shared.keys)
+    }
+
+    pub(crate) async fn run<T: redis::FromRedisValue>(
+        &self,
+        action: &'static str,
+        effort: Effort,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, QueueError> {
+        self.connection.run(action, effort, Request::Script(call)).await
+    }
+
+    /// `Vec<u8>` would be read as one string, so numbers come as wider ones first.
+    async fn run_list(
+        &self,
+        action: &'static str,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<Vec<u8>, QueueError> {
+        let numbers: Vec<i64> = self.run(action, Effort::UntilAnswered, call).await?;
+        Ok(numbers.into_iter().map(|number| u8::from(number == 1)).collect())
+    }
+}
+
+/// Whole milliseconds, rounded up, so that a delay is never shortened to nothing.
+pub(crate) fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(MILLIS_MAX)
+}
+
+/// A hundred years: beyond it, sums with the time of day would no longer be exact in Lua.
+const MILLIS_MAX: u64 = 100 * 366 * 24 * 3600 * 1000;
+
+pub(crate) fn at_millis(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(crate) fn check_key_part(what: &'static str, value: &str) -> Result<(), QueueError> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
+    if value.is_empty() || value.len() > 64 || !value.chars().all(allowed) {
+        return Err(QueueError::BadName {
+            what,
+            value: value.chars().take(64).collect(),
+            why: "1 to 64 characters of a-z A-Z 0-9 . _ - are allowed",
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_delay_is_never_rounded_away() {
+        assert_eq!(whole_millis(Duration::from_nanos(1)), 1);
+        assert_eq!(whole_millis(Duration::from_millis(15)), 15);
+        assert_eq!(whole_millis(Duration::MAX), MILLIS_MAX);
+    }
+
+    #[test]
+    fn names_that_would_leave_the_hash_slot_are_refused() {
+        for name in ["", "a}b", "a{b", "a:b", "a b", &"x".repeat(65)] {
+            assert!(check_key_part("queue name", name).is_err(), "{name}");
+        }
+        assert!(check_key_part("queue name", "analyze-image_2.0").is_ok());
+    }
+}

@@ -1,0 +1,188 @@
+//! A Redis per test, and the looks into it that several tests share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fleetq::{Claim, ConnectOptions, Connection, NewJob, Queue, QueueSettings, connect};
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+
+/// Dies with the test.
+pub struct Server {
+    folder: TempDir,
+    process: Child,
+    settings: Vec<String>,
+}
+
+impl Server {
+    /// Without persistence.
+    pub async fn start() -> Self {
+        Self::start_with(&["--save", "", "--appendonly", "no"]).await
+    }
+
+    pub async fn start_with(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings: Vec<String> = settings.iter().map(|&text| text.to_owned()).collect();
+        let process = spawn(&folder, &settings);
+        let server = Self { folder, process, settings };
+        server.answers().await;
+        server
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub async fn connect(&self) -> Connection {
+        connect(&self.url(), patient()).await.unwrap()
+    }
+
+    pub async fn queue(&self, settings: QueueSettings) -> Queue {
+        Queue::open(&self.connect().await, "test", "work", settings).await.unwrap()
+    }
+
+    /// Without the checks of the crate under test.
+    pub async fn raw(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// `kill -9`; what was not on disk is gone.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub async fn start_again(&mut self) {
+        self.process = spawn(&self.folder, &self.settings);
+        self.answers().await;
+    }
+
+    async fn answers(&self) {
+        until("redis answers", || async {
+            let client = redis::Client::open(self.url()).unwrap();
+            let Ok(mut line) = client.get_multiplexed_async_connection().await else {
+                return false;
+            };
+            redis::cmd("PING").exec_async(&mut line).await.is_ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn spawn(folder: &TempDir, settings: &[String]) -> Child {
+    let socket = folder.path().join("redis.sock");
+    let _ = std::fs::remove_file(&socket);
+    Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket"])
+        .arg(&socket)
+        .arg("--dir")
+        .arg(folder.path())
+        .args(settings)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is in the PATH")
+}
+
+fn patient() -> ConnectOptions {
+    ConnectOptions { wait_at_open: Duration::from_secs(10), ..ConnectOptions::default() }
+}
+
+/// The shortest lease there is, so that tests of its end are short.
+pub fn short_lease() -> QueueSettings {
+    QueueSettings { lease: Duration::from_secs(1), ..QueueSettings::default() }
+}
+
+pub fn job(id: impl std::fmt::Display) -> NewJob {
+    NewJob::new(format!("{id}"), "count", "{}")
+}
+
+/// Looks every few milliseconds until it is so; fails loudly after 20 s.
+pub async fn until<Look, Answer>(what: &str, mut look: Look)
+where
+    Look: FnMut() -> Answer,
+    Answer: Future<Output = bool>,
+{
+    let started = Instant::now();
+    while !look().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub async fn claim_one(queue: &Queue, worker: &str) -> Claim {
+    let mut claims = queue.claim(worker, 1).await.unwrap();
+    assert_eq!(claims.len(), 1, "{worker} expected a job");
+    claims.remove(0)
+}
+
+/// Reaps until `count` leases were found ended.
+pub async fn let_leases_end(queue: &Queue, count: usize) {
+    let ended = std::cell::Cell::new(0);
+    until("the leases ended", || async {
+        let reaped = queue.reap(100).await.unwrap();
+        ended.set(ended.get() + reaped.returned + reaped.quarantined);
+        ended.get() >= count
+    })
+    .await;
+}
+
+/// All keys with their types.
+pub async fn keys(line: &mut MultiplexedConnection) -> BTreeMap<String, String> {
+    let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(line).await.unwrap();
+    let mut found = BTreeMap::new();
+    for name in names {
+        let kind: String = redis::cmd("TYPE").arg(&name).query_async(line).await.unwrap();
+        found.insert(name, kind);
+    }
+    found
+}
+
+type Ids = Vec<String>;
+type Found = (Ids, Ids, Ids, Ids, Ids, Ids, BTreeMap<String, String>, BTreeSet<String>);
+
+/// Fails unless every job is in exactly one place and its record says which.
+pub async fn assert_one_place(line: &mut MultiplexedConnection) -> usize {
+    let key = |suffix: &str| format!("{{test:work}}:{suffix}");
+    let mut pipe = redis::pipe();
+    pipe.atomic();
+    for lane in ["interactive", "upload", "backfill"] {
+        pipe.cmd("LRANGE").arg(key(&format!("ready:{lane}"))).arg(0).arg(-1);
+    }
+    for place in ["scheduled", "claimed", "dead"] {
+        pipe.cmd("ZRANGE").arg(key(place)).arg(0).arg(-1);
+    }
+    pipe.cmd("HGETALL").arg(key("state")).cmd("HKEYS").arg(key("jobs"));
+    let found: Found = pipe.query_async(line).await.unwrap();
+    let (interactive, upload, backfill, scheduled, claimed, dead, states, bodies) = found;
+    let places = [interactive, upload, backfill, scheduled, claimed, dead];
+
+    let mut seen = BTreeMap::new();
+    for (place, ids) in ["r i", "r u", "r b", "s", "c", "d"].iter().zip(&places) {
+        for id in ids {
+            let before = seen.insert(id.clone(), *place);
+            assert_eq!(before, None, "job {id} is in {before:?} and in {place}");
+        }
+    }
+    assert_eq!(seen.keys().collect::<Vec<_>>(), states.keys().collect::<Vec<_>>());
+    assert_eq!(bodies.iter().collect::<Vec<_>>(), states.keys().collect::<Vec<_>>());
+    for (id, place) in &seen {
+        assert!(states[id].starts_with(place), "job {id} is in {place}, record {}", states[id]);
+    }
+    seen.len()
+}

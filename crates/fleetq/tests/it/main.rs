@@ -1,0 +1,18 @@
+//! The guarantees of the queue, each against a Redis of its own. One file per guarantee; its
+//! first lines say what counts as failure.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod child;
+mod g1_one_place;
+mod g2_fenced;
+mod g3_starts;
+mod g4_renewal;
+mod g5_retries;
+mod g6_bounded;
+mod g8_outage;
+mod g9_stop;
+mod harness;
+mod inputs;
+mod keys;
+mod leader;
+mod wake;

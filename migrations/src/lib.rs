@@ -1,0 +1,21 @@
+//! The catalogue's schema, one file per change, in the order in which they were made.
+//!
+//! What must stay true: a change that has been released is never edited, a later one corrects it;
+//! every change runs on SQLite and on PostgreSQL; all of them run inside one transaction (the
+//! catalogue opens it), so that a half-made schema is never seen.
+
+mod dialect;
+mod m20261122_000001_catalogue;
+
+use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
+
+/// Brings a database up to the schema this build expects.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_catalogue::Change)]
+    }
+}

@@ -1,0 +1,262 @@
+//! Opening a database: its address, its pools, its schema.
+//!
+//! What must stay true: every write transaction on SQLite begins with BEGIN IMMEDIATE. A deferred
+//! one would take the write lock at its first write, in the middle, where SQLite cannot wait for
+//! it but answers `database is locked`. So `Catalog::begin` opens every transaction, each kind on
+//! the one connection that writes it, and reading connections refuse to write.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use eyefleet_migrations::Migrator;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::MigratorTrait;
+
+use super::error::CatalogError;
+
+/// How long a writer waits for its turn: six busy processes never come near it.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// How often a start asks for the lock of the start before it.
+const LOCK_POLL: Duration = Duration::from_millis(10);
+/// How long a caller waits for a connection of this process to SQLite.
+const POOL_WAIT: Duration = Duration::from_mins(1);
+/// How long a caller waits for a connection to PostgreSQL, a refused one tried again meanwhile.
+const POSTGRES_WAIT: Duration = Duration::from_secs(10);
+/// Readers of one process at the same time.
+const READERS_MAX: u32 = 4;
+/// Connections of one process to PostgreSQL.
+const POSTGRES_CONNECTIONS_MAX: u32 = 8;
+/// The key of PostgreSQL's advisory lock under which the schema changes: "eyefleet" in bytes.
+const MIGRATION_LOCK: i64 = 0x6579_6566_6c65_6574;
+
+/// The ways into one database.
+pub struct Pools {
+    /// For reading only.
+    pub read: DatabaseConnection,
+    /// For what must not be lost: once committed, it survives a power cut.
+    pub write: DatabaseConnection,
+    /// For results that can be made again: committed, they survive the death of every process.
+    pub results: DatabaseConnection,
+}
+
+/// Opens the database at `url` and brings its schema up to date.
+pub async fn open(url: &str) -> Result<Pools, CatalogError> {
+    match Address::parse(url)? {
+        Address::Sqlite(path) => open_sqlite(&path).await,
+        Address::Postgres(url) => open_postgres(&url).await,
+    }
+}
+
+/// How every write transaction begins. PostgreSQL ignores the mode; there, rows are locked.
+pub fn write_options() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
+
+#[derive(Debug, PartialEq)]
+enum Address {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Address {
+    fn parse(url: &str) -> Result<Self, CatalogError> {
+        let refuse = |why: &str| CatalogError::Url { url: masked(url), why: why.to_owned() };
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        let Some(path) = url.strip_prefix("sqlite://") else {
+            return Err(refuse(
+                "use sqlite:///absolute/path/catalog.sqlite or postgres://user:password@host/name",
+            ));
+        };
+        if path.is_empty() || path.starts_with(':') {
+            return Err(refuse("name a file: sqlite:///absolute/path/catalog.sqlite"));
+        }
+        let path = PathBuf::from(path);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(refuse("the folder of the file does not exist; create it first"));
+        }
+        Ok(Self::Sqlite(path))
+    }
+}
+
+/// `url` with its password replaced, for messages and logs.
+pub fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // The last @ ends user and password: a password may hold an unescaped one.
+    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = user.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:***@{host}")
+}
+
+async fn open_sqlite(path: &Path) -> Result<Pools, CatalogError> {
+    let name = format!("sqlite://{}", path.display());
+    // Held until the schema is up to date. Changing to WAL is the one step in which SQLite does
+    // not wait for others, so two first starts at once need a lock outside the database.
+    let _lock = StartLock::take(path).await?;
+    let write = connect_sqlite(path, Side::Write).await.map_err(|error| at(&name, error))?;
+    migrate(&write, &name).await?;
+    let results = connect_sqlite(path, Side::Results).await.map_err(|error| at(&name, error))?;
+    let read = connect_sqlite(path, Side::Read).await.map_err(|error| at(&name, error))?;
+    Ok(Pools { read, write, results })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Read,
+    Write,
+    Results,
+}
+
+async fn connect_sqlite(path: &Path, side: Side) -> Result<DatabaseConnection, CatalogError> {
+    let file = path.to_owned();
+    // The file name goes in as a path, not in the URL, where ? and % would mean something.
+    let mut options = ConnectOptions::new("sqlite:catalogue");
+    options
+        .max_connections(if side == Side::Read { READERS_MAX } else { 1 })
+        .acquire_timeout(POOL_WAIT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite.filename(&file).busy_timeout(LOCK_WAIT).foreign_keys(true);
+            match side {
+                // FULL: under NORMAL a power cut takes the last commits with it, and an upload
+                // whose payload has already left Laravel's queue would be known to nobody.
+                Side::Write => sqlite
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full),
+                // NORMAL: a result that a power cut takes leaves its image waiting, fence and event
+                // gone with it, and reconciliation has it made again. One fsync less per image.
+                Side::Results => sqlite.synchronous(SqliteSynchronous::Normal),
+                Side::Read => sqlite.pragma("query_only", "ON"),
+            }
+        });
+    Ok(Database::connect(options).await?)
+}
+
+async fn open_postgres(url: &str) -> Result<Pools, CatalogError> {
+    let name = masked(url);
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(POSTGRES_CONNECTIONS_MAX)
+        .acquire_timeout(POSTGRES_WAIT)
+        .test_before_acquire_if_idle_for(Duration::from_secs(30))
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .set_application_name("eyefleet");
+    let pool = Database::connect(options).await.map_err(|error| at(&name, error.into()))?;
+    migrate(&pool, &name).await?;
+    // PostgreSQL lets concurrent commits share one fsync: results need no way of their own.
+    Ok(Pools { read: pool.clone(), results: pool.clone(), write: pool })
+}
+
+/// Applies what is missing, all of it in one transaction, one process at a time.
+async fn migrate(database: &DatabaseConnection, name: &str) -> Result<(), CatalogError> {
+    let failed = |error: sea_orm::DbErr| match CatalogError::from(error) {
+        CatalogError::Query { cause } => {
+            CatalogError::Migration { database: name.to_owned(), cause }
+        }
+        known => at(name, known),
+    };
+    let change = database.begin_with_options(write_options()).await.map_err(failed)?;
+    if change.get_database_backend() == DbBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        change.execute_unprepared(&lock).await.map_err(failed)?;
+    }
+    Migrator::up(&change, None).await.map_err(failed)?;
+    change.commit().await.map_err(failed)
+}
+
+/// Adds the database's name to an error that could not know it.
+fn at(name: &str, error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::Unreachable { cause, .. } => {
+            CatalogError::Unreachable { database: format!("{name} "), cause }
+        }
+        CatalogError::Damaged { cause, .. } => {
+            CatalogError::Damaged { database: format!("{name} "), cause }
+        }
+        other => other,
+    }
+}
+
+/// A lock file beside a SQLite database, held while one process opens it. The system releases it
+/// when the process ends, however it ends.
+struct StartLock {
+    _file: File,
+}
+
+impl StartLock {
+    async fn take(database: &Path) -> Result<Self, CatalogError> {
+        let mut path = database.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let unusable = |error: std::io::Error| CatalogError::Unreachable {
+            database: format!("sqlite://{} ", database.display()),
+            cause: format!("{}: {error}", path.display()),
+        };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(unusable)?;
+        let polls = async {
+            loop {
+                match file.try_lock() {
+                    Ok(()) => return Ok(()),
+                    Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_POLL).await,
+                    Err(TryLockError::Error(error)) => return Err(unusable(error)),
+                }
+            }
+        };
+        let held = |_| CatalogError::Busy {
+            cause: format!("{} is held by another start", path.display()),
+        };
+        tokio::time::timeout(LOCK_WAIT, polls).await.map_err(held)??;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_never_shows() {
+        for (url, shown) in [
+            ("postgres://eye:s3cret@db:5432/eye", "postgres://eye:***@db:5432/eye"),
+            ("postgres://eye:p@ss@db/eye", "postgres://eye:***@db/eye"),
+            ("postgres://db/eye", "postgres://db/eye"),
+            ("sqlite:///tmp/x", "sqlite:///tmp/x"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
+
+    #[test]
+    fn an_address_that_cannot_work_says_which_one_does() {
+        for bad in ["", "mysql://x", "sqlite://", "sqlite://:memory:", "sqlite:///no/such/x.sqlite"]
+        {
+            let error = Address::parse(bad).unwrap_err();
+            assert!(matches!(error, CatalogError::Url { .. }), "{error}");
+        }
+        assert_eq!(
+            Address::parse("sqlite:///tmp/a?b%20c.sqlite").unwrap(),
+            Address::Sqlite("/tmp/a?b%20c.sqlite".into())
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! How many images of a library stand where, and why some failed.
+
+use std::collections::BTreeMap;
+
+use sea_orm::sea_query::{Expr, Func, Order};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::columns::{Row, unsigned};
+use super::entities::images;
+use super::entities::stages::{Column, Entity};
+use super::{Catalog, Result, Stage, StageState};
+use crate::names::LibraryId;
+
+/// How many images of a library stand where. Removed images do not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageCounts {
+    /// Images that are not removed.
+    pub images: u64,
+    /// Images whose vector is done for their present revision.
+    pub analyzed: u64,
+    /// Images with at least one waiting stage.
+    pub waiting: u64,
+    /// Images with at least one failed stage.
+    pub failed: u64,
+    /// Images by stage and state; what is absent is 0.
+    pub stages: BTreeMap<(Stage, StageState), u64>,
+    /// The ten most frequent reasons of failure, the most frequent first.
+    pub failures: Vec<FailureReason>,
+}
+
+impl StageCounts {
+    /// Images whose `stage` is in `state`.
+    pub fn of(&self, stage: Stage, state: StageState) -> u64 {
+        self.stages.get(&(stage, state)).copied().unwrap_or(0)
+    }
+}
+
+/// Why images failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureReason {
+    /// The reason as recorded.
+    pub reason: String,
+    /// How many images have it.
+    pub images: u64,
+}
+
+impl Catalog {
+    /// How many images stand where.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn counts(&self, library: &LibraryId) -> Result<StageCounts> {
+        let images = images::Entity::find()
+            .filter(images::Column::Library.eq(library.as_str()))
+            .filter(images::Column::RemovedAt.is_null())
+            .count(&self.read)
+            .await?;
+        let grouped: Vec<(String, String, i64)> = Entity::find()
+            .select_only()
+            .columns([Column::Stage, Column::State])
+            .column_as(Column::Image.count(), "images")
+            .filter(Column::Library.eq(library.as_str()))
+            .group_by(Column::Stage)
+            .group_by(Column::State)
+            .into_tuple()
+            .all(&self.read)
+            .await?;
+        let row = Row { table: "stages", library: library.as_str(), key: "*" };
+        let mut counts = StageCounts { images, ..StageCounts::default() };
+        for (stage, state, images) in grouped {
+            counts.stages.insert((row.name(stage)?, row.name(state)?), unsigned(images));
+        }
+        counts.analyzed = counts.of(Stage::Embed, StageState::Done);
+        counts.waiting = self.images_in(library, StageState::Waiting).await?;
+        counts.failed = self.images_in(library, StageState::Failed).await?;
+        if counts.failed > 0 {
+            counts.failures = self.failure_reasons(library).await?;
+        }
+        Ok(counts)
+    }
+
+    async fn images_in(&self, library: &LibraryId, state: StageState) -> Result<u64> {
+        let count: Option<i64> = Entity::find()
+            .select_only()
+            .column_as(distinct_images(), "images")
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::State.eq(state.as_str()))
+            .into_tuple()
+            .one(&self.read)
+            .await?;
+        Ok(unsigned(count.unwrap_or(0)))
+    }
+
+    async fn failure_reasons(&self, library: &LibraryId) -> Result<Vec<FailureReason>> {
+        let rows: Vec<(Option<String>, i64)> = Entity::find()
+            .select_only()
+            .column(Column::Reason)
+            .column_as(distinct_images(), "images")
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::State.eq(StageState::Failed.as_str()))
+            .group_by(Column::Reason)
+            .order_by(distinct_images(), Order::Desc)
+            .order_by_asc(Column::Reason)
+            .limit(10)
+            .into_tuple()
+            .all(&self.read)
+            .await?;
+        let named = |(reason, images): (Option<String>, i64)| FailureReason {
+            reason: reason.unwrap_or_else(|| "no reason was recorded".to_owned()),
+            images: unsigned(images),
+        };
+        Ok(rows.into_iter().map(named).collect())
+    }
+}
+
+/// The number of images among stages.
+pub(super) fn distinct_images() -> Expr {
+    Func::count_distinct(Expr::col(Column::Image)).into()
+}

@@ -1,0 +1,25 @@
+//! Rows of `stages`.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "stages")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub library: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub image: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub stage: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub revision: i64,
+    pub fence: i64,
+    pub attempts: i32,
+    pub updated_at: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

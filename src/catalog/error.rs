@@ -1,0 +1,194 @@
+//! What can go wrong in the catalogue, and what that means for the job that met it.
+//!
+//! SeaORM's errors are sorted here, once, by what the operator can do about them. No message may
+//! carry a password: addresses pass through `connect::masked` before they come here.
+
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
+use crate::fate::Fate;
+use crate::names::LibraryId;
+
+/// A failure of the catalogue.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CatalogError {
+    /// The address of the database cannot be used.
+    #[error("database address {url:?} cannot be used: {why}")]
+    Url {
+        /// The address, its password masked.
+        url: String,
+        /// What is wrong with it, and the form that works.
+        why: String,
+    },
+    /// The database did not answer.
+    #[error(
+        "the catalogue {database}cannot be reached: {cause}; check that it runs and that its address, user and password are right"
+    )]
+    Unreachable {
+        /// Its masked address followed by a space, or nothing where only one is open.
+        database: String,
+        /// What the driver said.
+        cause: String,
+    },
+    /// No turn came within the time that we wait.
+    #[error(
+        "the catalogue gave no turn: {cause}; another process holds its lock, or it is away; this is tried again"
+    )]
+    Busy {
+        /// What the driver said.
+        cause: String,
+    },
+    /// The disk under the database is full.
+    #[error("the catalogue cannot grow: {cause}; free space on the disk that holds it")]
+    Full {
+        /// What the driver said.
+        cause: String,
+    },
+    /// The file is no SQLite database, or a damaged one.
+    #[error(
+        "the catalogue {database}is damaged or no database: {cause}; restore it from a backup or name another file"
+    )]
+    Damaged {
+        /// Its address followed by a space, or nothing where only one is open.
+        database: String,
+        /// What the driver said.
+        cause: String,
+    },
+    /// A stored row does not read as what it should be.
+    #[error(
+        "row {key} of table {table} is damaged: {cause}; restore the catalogue from a backup or remove that row"
+    )]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// What does not read.
+        cause: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error(
+        "the schema of {database} cannot be brought up to date: {cause}; a database made by a newer eyefleet needs that eyefleet"
+    )]
+    Migration {
+        /// The masked address.
+        database: String,
+        /// What failed.
+        cause: String,
+    },
+    /// Nobody has recorded this library.
+    #[error("library {0} is not known; add photos to it first, for example with `eyefleet add`")]
+    UnknownLibrary(LibraryId),
+    /// What was asked cannot be done to what is stored.
+    #[error("{what} was refused: {why}")]
+    Refused {
+        /// What was asked, with its input.
+        what: String,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// A query failed for a reason that nobody foresaw.
+    #[error("the catalogue failed: {cause}")]
+    Query {
+        /// What the driver said.
+        cause: String,
+    },
+}
+
+impl CatalogError {
+    /// What this failure means for a job.
+    pub fn fate(&self) -> Fate {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::Full { .. }
+            | Self::Damaged { .. }
+            | Self::Migration { .. }
+            | Self::Query { .. } => Fate::Transient,
+            Self::Url { .. }
+            | Self::Corrupt { .. }
+            | Self::UnknownLibrary(_)
+            | Self::Refused { .. } => Fate::Permanent,
+        }
+    }
+
+    pub(super) fn refused(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Refused { what: what.into(), why: why.into() }
+    }
+}
+
+impl From<DbErr> for CatalogError {
+    fn from(error: DbErr) -> Self {
+        let cause = error.to_string();
+        let driver = match &error {
+            DbErr::ConnectionAcquire(_) => {
+                return Self::Busy { cause };
+            }
+            // The first connection: whoever refuses it until we give up is away, not busy.
+            DbErr::Conn(RuntimeErr::SqlxError(driver))
+                if matches!(driver.as_ref(), SqlxError::PoolTimedOut) =>
+            {
+                return Self::Unreachable { database: String::new(), cause };
+            }
+            DbErr::Conn(RuntimeErr::SqlxError(driver))
+            | DbErr::Exec(RuntimeErr::SqlxError(driver))
+            | DbErr::Query(RuntimeErr::SqlxError(driver)) => driver.as_ref(),
+            DbErr::Conn(_) => return Self::Unreachable { database: String::new(), cause },
+            _ => return Self::Query { cause },
+        };
+        sort_driver_error(driver, cause)
+    }
+}
+
+fn sort_driver_error(driver: &SqlxError, cause: String) -> CatalogError {
+    let code = match driver {
+        SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::Protocol(_) | SqlxError::PoolClosed => {
+            return CatalogError::Unreachable { database: String::new(), cause };
+        }
+        SqlxError::PoolTimedOut | SqlxError::WorkerCrashed => return CatalogError::Busy { cause },
+        SqlxError::Database(database) => database.code().unwrap_or_default(),
+        _ => return CatalogError::Query { cause },
+    };
+    match code.as_ref() {
+        // SQLite's BUSY and LOCKED with their extended codes; PostgreSQL's serialization failure,
+        // deadlock and lock timeout.
+        "5" | "6" | "261" | "262" | "517" | "773" | "40001" | "40P01" | "55P03" => {
+            CatalogError::Busy { cause }
+        }
+        "13" | "53100" => CatalogError::Full { cause },
+        // SQLITE_CANTOPEN; PostgreSQL: wrong user or password, no such database, shutting down,
+        // too many clients.
+        "14" | "28000" | "28P01" | "3D000" | "57P01" | "57P02" | "57P03" | "53300" => {
+            CatalogError::Unreachable { database: String::new(), cause }
+        }
+        "11" | "26" => CatalogError::Damaged { database: String::new(), cause },
+        _ => CatalogError::Query { cause },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_a_fate_and_names_its_next_step() {
+        let library = LibraryId::main();
+        let cases = [
+            (CatalogError::Busy { cause: "x".into() }, Fate::Transient, "tried again"),
+            (CatalogError::Full { cause: "x".into() }, Fate::Transient, "free space"),
+            (CatalogError::UnknownLibrary(library), Fate::Permanent, "eyefleet add"),
+            (
+                CatalogError::Corrupt {
+                    table: "analyses",
+                    key: "main/7".into(),
+                    cause: "y".into(),
+                },
+                Fate::Permanent,
+                "main/7 of table analyses",
+            ),
+        ];
+        for (error, fate, words) in cases {
+            assert_eq!(error.fate(), fate);
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Libraries: one tenant's photos each, and where their originals lie.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use sea_orm::sea_query::{LockType, OnConflict};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait, QueryOrder, QuerySelect};
+
+use super::columns::Row;
+use super::entities::libraries::{ActiveModel, Column, Entity, Model};
+use super::{Catalog, CatalogError, Current, Result};
+use crate::names::{Fence, GenerationNumber, LibraryId};
+
+/// One library.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Library {
+    /// Its name.
+    pub id: LibraryId,
+    /// The absolute path beneath which its originals lie.
+    pub root: PathBuf,
+    /// When it was first recorded.
+    pub created_at: Timestamp,
+    /// What was learned last and is in use, where something was.
+    pub current: Option<Current>,
+    /// The fence of the newest trainer.
+    pub train_fence: Fence,
+}
+
+impl Catalog {
+    /// Records the library, or moves it to another root where it is known with a different one.
+    ///
+    /// # Errors
+    /// `Refused` where `root` is not absolute or not UTF-8; a failure of the database.
+    pub async fn ensure_library(&self, id: &LibraryId, root: &Path) -> Result<Library> {
+        let refuse = |why: &str| {
+            CatalogError::refused(format!("library {id} with its root at {}", root.display()), why)
+        };
+        let text = root.to_str().ok_or_else(|| refuse("the path is not UTF-8; rename it"))?;
+        if !root.is_absolute() {
+            return Err(refuse("the path is not absolute; give it from / on"));
+        }
+        // Every start asks; a library that stands as asked costs no write.
+        if let Some(known) = self.library(id).await?
+            && known.root == root
+        {
+            return Ok(known);
+        }
+        let change = self.begin().await?;
+        Entity::insert(ActiveModel {
+            library: Set(id.to_string()),
+            root: Set(text.to_owned()),
+            created_at: Set(self.now_text()),
+            generation_change: Set(0),
+            train_fence: Set(0),
+            ..ActiveModel::default()
+        })
+        .on_conflict(OnConflict::column(Column::Library).update_column(Column::Root).to_owned())
+        .exec_without_returning(&change)
+        .await?;
+        change.commit().await?;
+        self.library(id).await?.ok_or_else(|| CatalogError::UnknownLibrary(id.clone()))
+    }
+
+    /// The library, where it is known.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn library(&self, id: &LibraryId) -> Result<Option<Library>> {
+        Entity::find_by_id(id.as_str())
+            .one(&self.read)
+            .await?
+            .as_ref()
+            .map(Library::read)
+            .transpose()
+    }
+
+    /// All libraries by name.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn libraries(&self) -> Result<Vec<Library>> {
+        let rows = Entity::find().order_by_asc(Column::Library).all(&self.read).await?;
+        rows.iter().map(Library::read).collect()
+    }
+}
+
+/// The library's row, locked until the transaction ends: whoever numbers something within a
+/// library, or decides over several of its rows, passes here first.
+pub(super) async fn locked(change: &DatabaseTransaction, id: &LibraryId) -> Result<Model> {
+    // Not FOR UPDATE: that would stop every insert which refers to the library's key.
+    Entity::find_by_id(id.as_str())
+        .lock(LockType::NoKeyUpdate)
+        .one(change)
+        .await?
+        .ok_or_else(|| CatalogError::UnknownLibrary(id.clone()))
+}
+
+impl Library {
+    fn read(model: &Model) -> Result<Self> {
+        let row = Row { table: "libraries", library: &model.library, key: "" };
+        let current = model.current_generation.map(|number| Current {
+            number: GenerationNumber(number),
+            change: model.generation_change,
+        });
+        Ok(Self {
+            created_at: row.time(&model.created_at)?,
+            root: PathBuf::from(&model.root),
+            current,
+            train_fence: Fence(model.train_fence),
+            id: row.name(model.library.clone())?,
+        })
+    }
+}

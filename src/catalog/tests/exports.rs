@@ -1,0 +1,190 @@
+//! What an export reads, what search reads, and the history of exports.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use super::*;
+
+#[tokio::test]
+async fn a_thousand_images_come_in_order_page_by_page() {
+    let story = story().await;
+    // Ids whose order differs between bytes and most locales.
+    let ids: Vec<String> = (0..1010)
+        .map(|n| format!("{}{}", ["a", "B", "_", "é"][n % 4], (n * 7919) % 1010))
+        .collect();
+    let uploads: Vec<_> = ids.iter().map(|id| upload(id, "a")).collect();
+    story.catalog.record_uploads(&story.library, &uploads).await.unwrap();
+    for (fence, id) in (1..).zip(&ids).skip(10) {
+        assert_eq!(story.store(id, 1, fence, &analysis(id)).await, Stored::Stored);
+    }
+    story.catalog.remove_image(&story.library, &image(&ids[500])).await.unwrap();
+
+    let mut read = Vec::new();
+    let mut after = None;
+    loop {
+        let page =
+            story.catalog.export_page(&story.library, None, after.as_ref(), 100).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.image.clone());
+        read.extend(page);
+    }
+    let mut expected: Vec<_> = ids[10..].iter().filter(|id| **id != ids[500]).collect();
+    expected.sort_unstable();
+    let order: Vec<_> = read.iter().map(|row| row.image.as_str()).collect();
+    assert_eq!(order, expected);
+    assert!(read.iter().all(|row| row.analysis.description.as_deref() == Some(row.image.as_str())));
+}
+
+#[tokio::test]
+async fn a_limit_means_the_newest() {
+    let story = story().await;
+    for id in ["z", "m", "a", "y", "b"] {
+        story.upload(id, "a").await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+        if id != "y" {
+            story.clock.advance(SignedDuration::from_secs(1));
+        }
+    }
+    story.upload("waiting", "a").await;
+    for (limit, expected) in [
+        (0, vec![]),
+        (1, vec!["y"]),
+        (2, vec!["b", "y"]),
+        (3, vec!["a", "b", "y"]),
+        (5, vec!["a", "b", "m", "y", "z"]),
+        (6, vec!["a", "b", "m", "y", "z"]),
+    ] {
+        let bound = story.catalog.export_bound(&story.library, limit).await.unwrap();
+        assert_eq!(bound.is_none(), limit == 6);
+        let page = story.catalog.export_page(&story.library, bound.as_ref(), None, 10).await;
+        let read: Vec<_> = page.unwrap().into_iter().map(|row| row.image.to_string()).collect();
+        assert_eq!(read, expected, "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn rows_carry_faces_and_the_owners_corrections() {
+    let story = story().await;
+    story.upload("7", "a").await;
+    let seen = NewAnalysis { faces: Some(vec![face(1.0), face(2.0)]), ..analysis("a boat") };
+    assert_eq!(story.store("7", 1, 1, &seen).await, Stored::Stored);
+    let correct = async |id: &str, field: &str, value: serde_json::Value| {
+        story.catalog.set_correction(&story.library, &image(id), field, &value).await
+    };
+    correct("7", "tags", json!(["ship"])).await.unwrap();
+    correct("7", "description", json!("a ferry")).await.unwrap();
+    correct("7", "description", json!("an old ferry")).await.unwrap();
+    let refused = correct("8", "tags", json!([])).await.unwrap_err();
+    assert!(refused.to_string().contains("image 8"), "{refused}");
+
+    let page = story.catalog.export_page(&story.library, None, None, 10).await.unwrap();
+    assert_eq!(page[0].faces.iter().map(|face| face.face).collect::<Vec<_>>(), [0, 1]);
+    let said: Vec<_> =
+        page[0].corrections.iter().map(|it| (it.field.as_str(), it.value.clone())).collect();
+    assert_eq!(said, [("description", json!("an old ferry")), ("tags", json!(["ship"]))]);
+    assert_eq!(story.record("7").await.corrections, page[0].corrections);
+    let words = story.catalog.words_page(&story.library, None, 10).await.unwrap();
+    assert_eq!(words[0].corrections, page[0].corrections);
+    // They outlive a new upload and a removal.
+    story.upload("7", "b").await;
+    story.catalog.remove_image(&story.library, &image("7")).await.unwrap();
+    story.upload("7", "b").await;
+    assert_eq!(story.record("7").await.corrections, page[0].corrections);
+}
+
+#[tokio::test]
+async fn the_tail_comes_in_pages_by_time() {
+    let story = story().await;
+    for id in ["c", "a", "b", "d"] {
+        story.upload(id, "a").await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+        if id == "b" {
+            story.clock.advance(SignedDuration::from_micros(1));
+        }
+    }
+    let foreign = SpaceId::new("ffffffffffffffff").unwrap();
+    let start = time("2026-11-22T13:15:00.5Z");
+    let page = async |space: &SpaceId, since, after: Option<&TailCursor>| {
+        story.catalog.analyses_since(&story.library, space, since, after, 2).await.unwrap()
+    };
+    let ids =
+        |rows: &[TailRow]| rows.iter().map(|row| row.text.image.to_string()).collect::<Vec<_>>();
+    let first = page(&space(), start, None).await;
+    assert_eq!(ids(&first), ["a", "b"]);
+    assert_eq!(first[0].embedding, [0.6, 0.8]);
+    assert_eq!(first[0].text.path, path("photos/a.jpg"));
+    let second = page(&space(), start, Some(&first[1].cursor())).await;
+    assert_eq!(ids(&second), ["c", "d"]);
+    assert!(page(&space(), start, Some(&second[1].cursor())).await.is_empty());
+    assert_eq!(ids(&page(&space(), story.clock.now(), None).await), ["d"]);
+    assert!(page(&foreign, start, None).await.is_empty());
+
+    // A correction is news.
+    story.clock.advance(SignedDuration::from_secs(1));
+    let (library, value) = (&story.library, json!("x"));
+    story.catalog.set_correction(library, &image("a"), "description", &value).await.unwrap();
+    assert_eq!(ids(&page(&space(), story.clock.now(), None).await), ["a"]);
+}
+
+#[tokio::test]
+async fn texts_come_in_the_order_asked_and_words_by_id() {
+    let story = story().await;
+    for id in ["c", "a", "b"] {
+        story.upload(id, "a").await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+    }
+    let ids = |texts: Vec<ImageText>| {
+        texts.into_iter().map(|text| text.image.to_string()).collect::<Vec<_>>()
+    };
+    let asked = [image("b"), image("none"), image("c")];
+    assert_eq!(ids(story.catalog.texts(&story.library, &asked).await.unwrap()), ["b", "c"]);
+    let page = async |after: Option<&ImageId>| {
+        ids(story.catalog.words_page(&story.library, after, 2).await.unwrap())
+    };
+    assert_eq!(page(None).await, ["a", "b"]);
+    assert_eq!(page(Some(&image("b"))).await, ["c"]);
+}
+
+#[tokio::test]
+async fn the_history_of_exports_is_fenced() {
+    let story = story().await;
+    let (catalog, library) = (&story.catalog, &story.library);
+    let skipped = BTreeMap::from([("waiting".to_owned(), 3)]);
+    assert_eq!(
+        catalog.begin_export(library, Fence(10), "x10", Some(1000)).await.unwrap(),
+        Stored::Stored
+    );
+    assert_eq!(
+        catalog.begin_export(library, Fence(10), "x10", Some(1000)).await.unwrap(),
+        Stored::Stored
+    );
+    assert_eq!(catalog.latest_export(library).await.unwrap(), None);
+    story.clock.advance(SignedDuration::from_secs(1));
+    assert_eq!(
+        catalog.begin_export(library, Fence(20), "x20", None).await.unwrap(),
+        Stored::Stored
+    );
+    let late = catalog.finish_export(library, Fence(10), "x10", 5, &skipped).await.unwrap();
+    assert!(matches!(late, Stored::Superseded(_)));
+    let older = catalog.begin_export(library, Fence(15), "x15", None).await.unwrap();
+    assert!(matches!(older, Stored::Superseded(_)));
+    for _ in 0..2 {
+        let done = catalog.finish_export(library, Fence(20), "x20", 7, &skipped).await.unwrap();
+        assert_eq!(done, Stored::Stored);
+    }
+    let history = catalog.exports(library, 10).await.unwrap();
+    let states: Vec<_> = history.iter().map(|it| (it.export.as_str(), it.state)).collect();
+    assert_eq!(states, [("x20", ExportState::Done), ("x10", ExportState::Failed)]);
+    let latest = catalog.latest_export(library).await.unwrap().unwrap();
+    assert_eq!((latest.images, latest.limit, latest.skipped), (7, None, skipped));
+    assert_eq!(history[1].limit, Some(1000));
+
+    assert_eq!(
+        catalog.begin_export(library, Fence(30), "x30", None).await.unwrap(),
+        Stored::Stored
+    );
+    let failed = catalog.fail_export(library, Fence(30), "x30", "disk full").await.unwrap();
+    assert_eq!(failed, Stored::Stored);
+    assert_eq!(catalog.latest_export(library).await.unwrap().unwrap().export, "x20");
+}

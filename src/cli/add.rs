@@ -1,0 +1,302 @@
+//! `eyefleet add`: photos into the library, recorded in the catalogue, enqueued.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use fleetq::Lane;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::args::AddArgs;
+use super::{Client, Exit, Progress};
+use crate::catalog::{Change, Upload, WaitingImage};
+use crate::names::{ImageId, LibraryId, RelativePath};
+use crate::reconcile::analyze_job;
+use crate::volume;
+
+/// Endings of the formats that can be decoded. Folders are searched for these only; a file that
+/// is named itself is taken whatever it is called.
+const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp"];
+/// Files recorded in one transaction.
+const BATCH: usize = 200;
+/// Folder beneath the library's root for photos that were added from elsewhere.
+const ADDED: &str = "added";
+/// Time between two looks at how far the analysis is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What came of adding.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Added {
+    /// Files found.
+    pub files: u64,
+    /// Images that are new or changed, and therefore enqueued.
+    pub enqueued: u64,
+    /// Images that were known with the same content.
+    pub unchanged: u64,
+    /// Files that could not be taken, with the reason.
+    pub refused: Vec<String>,
+}
+
+pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::Result<Exit> {
+    let added = add_files(client, &args.library, &args.paths, json).await?;
+    for refused in &added.refused {
+        eprintln!("refused: {refused}");
+    }
+    let mut failed = 0;
+    if args.wait {
+        failed = wait(client, &args.library, json).await?;
+    }
+    if json {
+        println!("{}", json!({ "added": added, "failed": args.wait.then_some(failed) }));
+    } else {
+        println!(
+            "added {} of {} files ({} unchanged, {} refused)",
+            added.enqueued,
+            added.files,
+            added.unchanged,
+            added.refused.len()
+        );
+    }
+    let all_well = added.refused.is_empty() && failed == 0;
+    Ok(if all_well { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// Records and enqueues every photo of `paths`.
+///
+/// # Errors
+/// A path that does not exist, a root that cannot be used, a store that is away. Single files that
+/// cannot be taken are listed in the answer.
+pub async fn add_files(
+    client: &Client,
+    library: &LibraryId,
+    paths: &[PathBuf],
+    quiet: bool,
+) -> anyhow::Result<Added> {
+    let root = volume::originals_dir(&client.config.data, library);
+    std::fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
+    let root = client.catalog.ensure_library(library, &root).await?.root;
+    let root = std::fs::canonicalize(&root)
+        .with_context(|| format!("the folder of library {library}, {}, is away", root.display()))?;
+
+    let mut added = Added::default();
+    let files = files_of(paths, &mut added.refused)?;
+    added.files = files.len() as u64;
+    let mut progress = Progress::new("add", "files", added.files, quiet);
+    let mut done = 0;
+    for chunk in files.chunks(BATCH) {
+        let (chunk_owned, root) = (chunk.to_vec(), root.clone());
+        let taken = tokio::task::spawn_blocking(move || take(&chunk_owned, &root)).await?;
+        let mut uploads = Vec::with_capacity(taken.len());
+        for upload in taken {
+            match upload {
+                Ok(upload) => uploads.push(upload),
+                Err(refused) => added.refused.push(refused),
+            }
+        }
+        record(client, library, &uploads, &mut added).await?;
+        done += chunk.len() as u64;
+        progress.set(done);
+    }
+    progress.finish();
+    Ok(added)
+}
+
+/// The catalogue first, the queue second: a crash between them is what reconciliation mends.
+async fn record(
+    client: &Client,
+    library: &LibraryId,
+    uploads: &[Upload],
+    added: &mut Added,
+) -> anyhow::Result<()> {
+    let recorded = client.catalog.record_uploads(library, uploads).await?;
+    let mut jobs = Vec::new();
+    for image in recorded {
+        match &image.change {
+            Change::New | Change::Changed => {}
+            Change::Unchanged => {
+                added.unchanged += 1;
+                continue;
+            }
+            Change::PathTaken(owner) => {
+                added.refused.push(format!("{}: it is image {owner} already", image.path));
+                continue;
+            }
+        }
+        let waiting =
+            WaitingImage { image: image.image, path: image.path, revision: image.revision };
+        jobs.push(analyze_job(library, &waiting, Lane::Upload));
+    }
+    added.enqueued += jobs.len() as u64;
+    client.analyze.enqueue_many(jobs).await?;
+    Ok(())
+}
+
+/// Every photo of `paths` in order; folders are walked without following links.
+fn files_of(paths: &[PathBuf], refused: &mut Vec<String>) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let facts =
+            std::fs::metadata(path).with_context(|| format!("cannot add {}", path.display()))?;
+        if !facts.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        for entry in walkdir::WalkDir::new(path).follow_links(false).sort_by_file_name() {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() && is_photo(entry.path()) => {
+                    files.push(entry.into_path());
+                }
+                Ok(_) => {}
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn is_photo(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// Brings files beneath `root` and says what they are; a reason for each that cannot be taken.
+fn take(files: &[PathBuf], root: &Path) -> Vec<Result<Upload, String>> {
+    let one = |file: &PathBuf| {
+        take_one(file, root).map_err(|error| format!("{}: {error:#}", file.display()))
+    };
+    files.iter().map(one).collect()
+}
+
+fn take_one(file: &Path, root: &Path) -> anyhow::Result<Upload> {
+    let real = std::fs::canonicalize(file)?;
+    anyhow::ensure!(real.is_file(), "it is not a regular file");
+    let (hash, bytes) = hash_of(&real)?;
+    let inside = real.strip_prefix(root).ok();
+    let relative = match inside {
+        Some(inside) => inside.to_owned(),
+        None => copy_in(&real, &hash, root)?,
+    };
+    let text = relative
+        .to_str()
+        .context("its name is not UTF-8: rename it, the catalogue keeps names as text")?;
+    Ok(Upload {
+        image: ImageId::new(text)?,
+        path: RelativePath::new(text)?,
+        bytes: Some(bytes),
+        content_hash: Some(hash),
+        source: "cli".to_owned(),
+    })
+}
+
+/// Copies a file beneath the root, whole or not at all; the same content under the same name is
+/// there already the second time.
+fn copy_in(file: &Path, hash: &str, root: &Path) -> anyhow::Result<PathBuf> {
+    let name = file.file_name().context("it has no name")?;
+    let folder = root.join(ADDED);
+    std::fs::create_dir_all(&folder)?;
+    let mut relative = Path::new(ADDED).join(name);
+    if root.join(&relative).exists() && hash_of(&root.join(&relative))?.0 != hash {
+        // Another photo of this name: both are kept, told apart by content.
+        let stem = Path::new(name).file_stem().unwrap_or(name).to_os_string();
+        let mut distinct = stem;
+        distinct.push(format!("-{}", &hash[..12]));
+        if let Some(ending) = Path::new(name).extension() {
+            distinct.push(".");
+            distinct.push(ending);
+        }
+        relative = Path::new(ADDED).join(distinct);
+    }
+    let target = root.join(&relative);
+    if !target.exists() {
+        let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
+        std::io::copy(&mut File::open(file)?, &mut aside)?;
+        aside.as_file().sync_all()?;
+        aside.persist(&target)?;
+    }
+    Ok(relative)
+}
+
+/// sha256 in hex, and the number of bytes.
+fn hash_of(file: &Path) -> anyhow::Result<(String, u64)> {
+    let mut reader = File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut bytes = 0;
+    loop {
+        let read = reader.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+    let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((hash, bytes))
+}
+
+/// Waits until nothing of the library waits. Returns how many images failed.
+pub(super) async fn wait(client: &Client, library: &LibraryId, quiet: bool) -> anyhow::Result<u64> {
+    let before = client.catalog.counts(library).await?;
+    let mut progress = Progress::new("analyze", "images", before.waiting, quiet);
+    loop {
+        let counts = client.catalog.counts(library).await?;
+        progress.set_total(before.waiting.max(counts.waiting));
+        progress.set(before.waiting.saturating_sub(counts.waiting));
+        if counts.waiting == 0 {
+            progress.finish();
+            return Ok(counts.failed);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_photos_of_one_name_are_both_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir_all(&root).unwrap();
+        let mut taken = Vec::new();
+        for (place, content) in [("a", "one"), ("b", "two"), ("c", "one")] {
+            let place = folder.path().join(place);
+            std::fs::create_dir_all(&place).unwrap();
+            let file = place.join("IMG_0001.JPG");
+            std::fs::write(&file, content).unwrap();
+            taken.push(take_one(&file, &root).unwrap().path.to_string());
+        }
+        assert_eq!(taken[0], "added/IMG_0001.JPG");
+        assert_ne!(taken[0], taken[1]);
+        assert_eq!(taken[0], taken[2], "the same content was copied twice");
+        assert_eq!(std::fs::read_dir(root.join(ADDED)).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_beneath_the_root_stays_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = std::fs::canonicalize(folder.path()).unwrap();
+        std::fs::create_dir_all(root.join("2024")).unwrap();
+        std::fs::write(root.join("2024/a.jpg"), "x").unwrap();
+        let upload = take_one(&root.join("2024/a.jpg"), &root).unwrap();
+        assert_eq!((upload.path.as_str(), upload.bytes), ("2024/a.jpg", Some(1)));
+    }
+
+    #[test]
+    fn a_folder_gives_its_photos_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.jpg", "a.PNG", "notes.txt", "sub/c.webp"] {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "x").unwrap();
+        }
+        let files = files_of(&[folder.path().to_owned()], &mut Vec::new()).unwrap();
+        let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.PNG", "b.jpg", "c.webp"]);
+    }
+}

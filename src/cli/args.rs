@@ -1,0 +1,263 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::names::{ImageId, LibraryId};
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 done but some images failed.
+Settings: EYEFLEET_DATA, REDIS_URL, DATABASE_URL and every key of config/default.toml as EYEFLEET_<SECTION>__<KEY>.";
+
+/// Self-hosted AI for photo libraries.
+#[derive(Debug, Parser)]
+#[command(name = "eyefleet", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// Settings file, laid over the built-in settings.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print data as JSON on standard output.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a whole fleet on this machine: a private Redis and every role, until Ctrl-C.
+    Up(UpArgs),
+    /// Run one role as a process of a fleet (REDIS_URL and DATABASE_URL say which).
+    Run(RunArgs),
+    /// Add photos: files or folders. What lies outside the library's folder is copied into it.
+    Add(AddArgs),
+    /// Show queues, workers, images and what is learned.
+    Status(LibraryArgs),
+    /// Show what is known of one image.
+    Show(ShowArgs),
+    /// Write a snapshot of the library's metadata; training follows unless that is off.
+    Export(ExportArgs),
+    /// Learn from the newest snapshot.
+    Train(TrainArgs),
+    /// Search photos by what is in them.
+    Search(SearchArgs),
+    /// List what was learned, newest first.
+    Generations(GenerationsArgs),
+    /// Draw a sample library and show the whole way from upload to search on it.
+    Demo(DemoArgs),
+    /// Print shell completions.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// A role of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Analyzes photos.
+    Analyze,
+    /// Writes snapshots.
+    Export,
+    /// Learns from snapshots.
+    Train,
+    /// Keeps queue and catalogue together, relays events.
+    Intake,
+    /// Answers HTTP.
+    Serve,
+}
+
+impl Role {
+    /// The word on the command line, in logs and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Analyze => "analyze",
+            Self::Export => "export",
+            Self::Train => "train",
+            Self::Intake => "intake",
+            Self::Serve => "serve",
+        }
+    }
+}
+
+/// Which library.
+#[derive(Debug, Clone, Args)]
+pub struct LibraryArgs {
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+}
+
+/// `eyefleet up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Analyze processes to run (default: analyze.replicas).
+    #[arg(long)]
+    pub replicas: Option<usize>,
+}
+
+/// `eyefleet run ROLE`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Which role.
+    pub role: Role,
+    /// Write the address of the health pages into this file once they answer.
+    #[arg(long, hide = true, value_name = "FILE")]
+    pub announce: Option<PathBuf>,
+    /// Stop when standard input ends: the supervisor is gone then.
+    #[arg(long, hide = true)]
+    pub stop_with_stdin: bool,
+}
+
+/// `eyefleet add`.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Files and folders; folders with everything below them.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+    /// Wait until all of them are analyzed.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `eyefleet show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The image's id: its path within the library where it was added from files.
+    pub image: ImageId,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+}
+
+/// `eyefleet export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The newest so many images, or `all` (default: export.limit).
+    #[arg(long, value_parser = limit, value_name = "N|all")]
+    pub limit: Option<Limit>,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+    /// Wait until it is written.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// A number of rows or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Everything.
+    All,
+    /// The newest so many.
+    Rows(u64),
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text.parse() {
+        Ok(0) => Err("an export of 0 images is none: give a number from 1, or all".to_owned()),
+        Ok(rows) => Ok(Limit::Rows(rows)),
+        Err(_) if text == "all" => Ok(Limit::All),
+        Err(_) => Err("give a number from 1, or all".to_owned()),
+    }
+}
+
+/// `eyefleet train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Learn again even when the newest snapshot was learned from already.
+    #[arg(long)]
+    pub force: bool,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+    /// Wait until the generation is current.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `eyefleet search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// What should be in the picture.
+    #[arg(required = true, num_args = 1.., value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// Most hits to show.
+    #[arg(long, short = 'n', default_value_t = 10)]
+    pub limit: usize,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+}
+
+/// `eyefleet generations`.
+#[derive(Debug, Args)]
+pub struct GenerationsArgs {
+    /// Most generations to show.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub limit: u64,
+    /// Library in question.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+}
+
+/// `eyefleet demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Pictures in the sample library.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(40..=100_000))]
+    pub images: u64,
+    /// New pictures that are analyzed after the training.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub new_images: u64,
+    /// Folder for everything; must be empty or absent (default: a new temporary folder).
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Seed of the drawings.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Wrong on purpose, to show that the demo notices.
+    #[arg(long, hide = true, value_enum)]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// What the demo can be made to do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sabotage {
+    /// Every picture gets another one's vector before the export.
+    ShuffledVectors,
+    /// Redis is emptied while pictures are analyzed.
+    FlushedRedis,
+    /// Analyze workers are killed while they work.
+    KilledWorkers,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_limit_is_a_number_or_all() {
+        assert_eq!(limit("all"), Ok(Limit::All));
+        assert_eq!(limit("12"), Ok(Limit::Rows(12)));
+        for bad in ["0", "-1", "none", ""] {
+            assert!(limit(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_is_as_agreed() {
+        insta::assert_snapshot!(Cli::command().render_long_help());
+    }
+}

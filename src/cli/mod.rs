@@ -1,0 +1,63 @@
+//! The command line: its words, its output, its exit codes.
+
+mod add;
+pub mod args;
+mod client;
+mod export;
+mod generations;
+mod progress;
+mod search;
+mod show;
+mod status;
+mod train;
+
+use std::process::ExitCode;
+
+pub use args::{Cli, Command, Role};
+pub use client::Client;
+pub use progress::Progress;
+
+/// Exit codes, also listed by `eyefleet --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something failed; the message says what.
+    Failed = 1,
+    /// The command line itself is wrong (clap uses the same number).
+    Usage = 2,
+    /// What was asked for does not exist, or the search found nothing.
+    NotFound = 3,
+    /// Done, but some of the images failed.
+    SomeFailed = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Runs a command that needs a fleet's stores and no process of its own.
+///
+/// # Errors
+/// What the command failed with, for `main` to print.
+pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result<Exit> {
+    match command {
+        Command::Add(args) => add::add(&client, &args, json).await,
+        Command::Status(args) => status::status(&client, &args, json).await,
+        Command::Show(args) => show::show(&client, &args, json).await,
+        Command::Export(args) => export::export(&client, &args, json).await,
+        Command::Train(args) => train::train(&client, &args, json).await,
+        Command::Search(args) => search::search(&client, &args, json).await,
+        Command::Generations(args) => generations::generations(&client, &args, json).await,
+        Command::Run(_) | Command::Up(_) | Command::Demo(_) | Command::Completions { .. } => {
+            anyhow::bail!("this command is not one of a client")
+        }
+    }
+}
+
+pub use add::{Added, add_files};
+pub use export::export_and_wait;
+pub use search::{open_follower_and_encoder, open_searcher};
+pub use train::train_and_wait;

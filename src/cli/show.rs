@@ -1,0 +1,44 @@
+//! `eyefleet show`: what is known of one image.
+
+use super::args::ShowArgs;
+use super::{Client, Exit};
+use crate::serve::ImageAnswer;
+
+pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow::Result<Exit> {
+    let Some(record) = client.catalog.image(&args.library, &args.image).await? else {
+        eprintln!(
+            "library {} has no image {}: `eyefleet search` finds images by what is in them",
+            args.library, args.image
+        );
+        return Ok(Exit::NotFound);
+    };
+    let answer = ImageAnswer::from(record);
+    if json {
+        println!("{}", serde_json::to_string(&answer)?);
+        return Ok(Exit::Done);
+    }
+    println!("{} (revision {})", answer.image, answer.revision);
+    if let (Some(width), Some(height)) = (answer.width, answer.height) {
+        println!("  size         {width} x {height}");
+    }
+    println!("  description  {}", answer.description.as_deref().unwrap_or("none"));
+    if let Some(enriched) = &answer.enriched_description {
+        println!("  enriched     {enriched}");
+    }
+    let tags: Vec<_> = answer.tags.iter().map(|(tag, score)| format!("{tag} {score:.2}")).collect();
+    println!("  tags         {}", or_none(&tags));
+    println!("  related      {}", or_none(&answer.related_tags));
+    println!("  categories   {}", or_none(&answer.categories));
+    if let Some(generation) = answer.generation {
+        println!("  generation   {generation}");
+    }
+    for (stage, state) in &answer.stages {
+        let reason = state.reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
+        println!("  {stage:<12} {}{reason}", state.state);
+    }
+    Ok(Exit::Done)
+}
+
+fn or_none(words: &[String]) -> String {
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}

@@ -1,0 +1,57 @@
+//! `eyefleet status`: queues, workers, images, what is learned.
+
+use std::fmt::Write;
+
+use super::args::LibraryArgs;
+use super::{Client, Exit};
+use crate::serve::{StatusAnswer, status_of};
+
+pub(super) async fn status(client: &Client, args: &LibraryArgs, json: bool) -> anyhow::Result<Exit> {
+    let status =
+        status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
+    if json {
+        println!("{}", serde_json::to_string(&status)?);
+    } else {
+        print!("{}", text(&status));
+    }
+    Ok(Exit::Done)
+}
+
+fn text(status: &StatusAnswer) -> String {
+    let mut out = String::new();
+    let counts = &status.counts;
+    let generation = status.generation.map_or("none yet".to_owned(), |number| number.to_string());
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "library {}", status.library);
+    let _ = writeln!(
+        out,
+        "  images      {} ({} analyzed, {} waiting, {} failed)",
+        counts.images, counts.analyzed, counts.waiting, counts.failed
+    );
+    let _ = writeln!(out, "  generation  {generation}");
+    if let Some(training) = &status.training {
+        let _ = writeln!(out, "  training    {} ({:.0} %)", training.step, training.done * 100.0);
+    }
+    for (reason, images) in &counts.failures {
+        let _ = writeln!(out, "  {:<11} {images} x {reason}", "failed");
+    }
+    let _ = writeln!(out, "queues        ready  scheduled  claimed  dead");
+    for (name, queue) in &status.queues {
+        let _ = writeln!(
+            out,
+            "  {name:<10} {:>6} {:>10} {:>8} {:>5}",
+            queue.ready, queue.scheduled, queue.claimed, queue.dead
+        );
+    }
+    let _ = writeln!(out, "workers");
+    for worker in &status.workers {
+        let serves = worker.serves.get(&status.library);
+        let serves = serves.map_or("no generation".to_owned(), |n| format!("generation {n}"));
+        let models = worker.models.as_deref().unwrap_or("");
+        let _ = writeln!(out, "  {:<8} {:<28} {serves:<14} {models}", worker.role, worker.worker);
+    }
+    if status.workers.is_empty() {
+        let _ = writeln!(out, "  none: start one with `eyefleet up` or `eyefleet run analyze`");
+    }
+    out
+}

@@ -1,0 +1,129 @@
+//! Settings: read from three places, checked once, sensible ever after.
+//!
+//! `config/default.toml` holds every key; a file and the environment overlay it. `check` turns the
+//! raw table into a `Config` that holds only usable values and reports every problem at once.
+
+mod check;
+mod overlay;
+mod raw;
+mod secret;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use secret::Secret;
+
+/// The built-in settings: every key with unit, default and reason.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Usable settings of one process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of everything that a fleet on one machine keeps, absolute.
+    pub data: PathBuf,
+    /// Folders to look for packs in, before the places found by itself.
+    pub packs: Vec<PathBuf>,
+    /// ONNX Runtime's library, where it was named.
+    pub onnxruntime: Option<PathBuf>,
+    /// Redis, where one was named; else the private one of `eyefleet up`.
+    pub redis_url: Option<Secret>,
+    /// First part of every Redis key.
+    pub namespace: String,
+    /// The catalogue's address.
+    pub database_url: Secret,
+    /// Time after which a silent worker's job goes to another.
+    pub lease: Duration,
+    /// Starts without an end after which a job is quarantined.
+    pub starts_max: u32,
+    /// Photos in work at once in one analyze process.
+    pub slots: usize,
+    /// Analyze processes that `eyefleet up` starts.
+    pub replicas: usize,
+    /// Name of the pack in use.
+    pub pack: String,
+    /// Threads of each model.
+    pub model_threads: usize,
+    /// Photos in one run of a model at most.
+    pub batch_max: usize,
+    /// Bytes of the largest original that is read.
+    pub original_bytes_max: u64,
+    /// Pixels of the largest picture that is decoded.
+    pub pixels_max: u64,
+    /// Time that decoding one picture may take.
+    pub decode_time_max: Duration,
+    /// Rows of an export when nobody says otherwise; `None` means all.
+    pub export_limit: Option<u64>,
+    /// Whether a finished export starts a training.
+    pub auto_train: bool,
+    /// Generations kept beside the current one.
+    pub generations_kept: usize,
+    /// Vectors up to which search is exact.
+    pub exact_search_max: usize,
+    /// Address of the HTTP API.
+    pub serve_listen: String,
+    /// Address of the health pages of the other roles.
+    pub health_listen: String,
+    /// Time between two looks at the current generation's number.
+    pub reload_every: Duration,
+    /// Time that running jobs get after SIGTERM.
+    pub grace: Duration,
+    /// Filter of the log.
+    pub log_filter: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+}
+
+/// Every problem found in the settings, one a line.
+#[derive(Debug, thiserror::Error)]
+#[error("{} in the settings:\n{}", count(.problems.len()), .problems.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError {
+    /// What is wrong, each naming the key, the value and what is allowed.
+    pub problems: Vec<String>,
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+impl ConfigError {
+    fn one(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()] }
+    }
+}
+
+impl Config {
+    /// Reads the settings of this process: defaults, `file`, the environment.
+    ///
+    /// # Errors
+    /// Every unknown key and unusable value at once, each with the key's name.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::from_sources(file, std::env::vars())
+    }
+
+    /// The same with a given environment, for tests.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn from_sources(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let table = overlay::merged(file, &environment)?;
+        let raw: raw::Raw = table
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::one(error.message().to_owned()))?;
+        check::check(raw, &environment)
+    }
+}

@@ -1,0 +1,191 @@
+//! Keeps what this process serves equal to what is current, without pausing its work.
+//!
+//! A poll of the version key (a few bytes) says that something changed; the generation is loaded
+//! aside and verified on a thread of its own, then swapped in. On any failure the old one stays,
+//! the failure is counted and said loudly. Work in progress keeps the generation it began with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::board::{Board, Version, WorkerFacts};
+use crate::catalog::Catalog;
+use crate::generation::{Current, Generation, GenerationStore};
+use crate::names::{GenerationNumber, LibraryId, SpaceId};
+use crate::telemetry::metrics;
+use crate::volume;
+
+/// Polls between two reports of what is served.
+const REPORT_EVERY: u32 = 5;
+
+/// The generations that this process serves, one for each library it has touched.
+#[derive(Clone)]
+pub struct Follower {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    data: PathBuf,
+    space: SpaceId,
+    catalog: Catalog,
+    board: Board,
+    libraries: Mutex<HashMap<LibraryId, Followed>>,
+}
+
+/// One library's generation and the version that was last tried.
+#[derive(Clone)]
+struct Followed {
+    current: Arc<Current>,
+    tried: Option<Version>,
+}
+
+impl Follower {
+    /// A follower that serves nothing yet; vectors of `space` are what it can compare.
+    pub fn new(data: PathBuf, space: SpaceId, catalog: Catalog, board: Board) -> Self {
+        let libraries = Mutex::new(HashMap::new());
+        Self { inner: Arc::new(Inner { data, space, catalog, board, libraries }) }
+    }
+
+    /// The generation of `library` to use now. The first question about a library asks the
+    /// catalogue and loads what is current; later ones take what is there, without waiting.
+    pub async fn generation(&self, library: &LibraryId) -> Option<Arc<Generation>> {
+        if let Some(followed) = self.followed(library) {
+            return followed.current.get();
+        }
+        match self.inner.catalog.current_generation(library).await {
+            Ok(Some(current)) => {
+                let version = Version { change: current.change, number: current.number };
+                self.load(library, version).await;
+            }
+            Ok(None) => {
+                self.set_tried(library, None);
+            }
+            Err(error) => {
+                // Unknown is not "none": the next question asks again.
+                tracing::warn!(%library, %error, "the current generation is unknown for now");
+                return None;
+            }
+        }
+        self.followed(library).and_then(|followed| followed.current.get())
+    }
+
+    /// What is served now, by library.
+    pub fn serves(&self) -> BTreeMap<LibraryId, GenerationNumber> {
+        let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = libraries.iter().filter_map(|(library, followed)| {
+            Some((library.clone(), followed.current.number()?))
+        });
+        numbers.collect()
+    }
+
+    /// Polls and reports until `stop`.
+    pub async fn follow(self, every: Duration, mut facts: WorkerFacts, stop: CancellationToken) {
+        let mut ticks: u32 = 0;
+        loop {
+            let changed = self.look().await;
+            if changed || ticks.is_multiple_of(REPORT_EVERY) {
+                facts.serves = self.serves();
+                if let Err(error) = self.inner.board.report(&facts).await {
+                    tracing::debug!(%error, "could not report to the board");
+                }
+            }
+            ticks = ticks.wrapping_add(1);
+            tokio::select! {
+                () = tokio::time::sleep(every) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        if let Err(error) = self.inner.board.leave(&facts.worker).await {
+            tracing::debug!(%error, "could not leave the board; the entry expires");
+        }
+    }
+
+    /// Looks once at the version key and loads what changed. Returns whether anything did.
+    pub async fn look(&self) -> bool {
+        let mut announced = match self.inner.board.versions().await {
+            Ok(versions) => versions,
+            Err(error) => {
+                tracing::debug!(%error, "the version key cannot be read");
+                return false;
+            }
+        };
+        // A library that is not announced (Redis was emptied) is asked of the catalogue.
+        for library in self.touched() {
+            if announced.contains_key(&library) {
+                continue;
+            }
+            if let Ok(Some(current)) = self.inner.catalog.current_generation(&library).await {
+                let version = Version { change: current.change, number: current.number };
+                announced.insert(library, version);
+            }
+        }
+        let mut changed = false;
+        for (library, version) in announced {
+            let is_new = match self.followed(&library) {
+                Some(followed) => followed.tried != Some(version),
+                // Untouched libraries are loaded when somebody asks, except the main one, which
+                // somebody will.
+                None => library == LibraryId::main(),
+            };
+            if is_new {
+                changed |= self.load(&library, version).await;
+            }
+        }
+        changed
+    }
+
+    /// Loads `version` aside and swaps it in; the old one stays on failure.
+    async fn load(&self, library: &LibraryId, version: Version) -> bool {
+        let store = GenerationStore::new(volume::library_dir(&self.inner.data, library));
+        let space = self.inner.space.clone();
+        let current = self.set_tried(library, Some(version)).current;
+        let loaded = tokio::task::spawn_blocking(move || {
+            current.load(&store, version.number, Some(&space)).map(drop)
+        });
+        let loaded = match loaded.await {
+            Ok(loaded) => loaded.map_err(|error| error.to_string()),
+            Err(panic) => Err(panic.to_string()),
+        };
+        match loaded {
+            Ok(()) => {
+                count("applied");
+                if *library == LibraryId::main() {
+                    ::metrics::gauge!(metrics::GENERATION_SERVED).set(version.number.0 as f64);
+                }
+                tracing::info!(%library, generation = %version.number, "Applied learned patterns");
+                true
+            }
+            Err(error) => {
+                count("failed");
+                tracing::error!(%library, generation = %version.number, %error, "cannot load the generation, the old one stays in use");
+                false
+            }
+        }
+    }
+
+    fn touched(&self) -> Vec<LibraryId> {
+        let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.keys().cloned().collect()
+    }
+
+    fn followed(&self, library: &LibraryId) -> Option<Followed> {
+        let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.get(library).cloned()
+    }
+
+    fn set_tried(&self, library: &LibraryId, version: Option<Version>) -> Followed {
+        let mut libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = libraries
+            .entry(library.clone())
+            .or_insert_with(|| Followed { current: Arc::new(Current::empty()), tried: None });
+        followed.tried = version;
+        followed.clone()
+    }
+}
+
+fn count(outcome: &'static str) {
+    ::metrics::counter!(metrics::GENERATION_RELOADS_TOTAL, "outcome" => outcome).increment(1);
+}

@@ -1,0 +1,235 @@
+//! Analyze one image and store what was seen.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Budget, Done, Job, JobError};
+use crate::catalog::{self, Catalog, Enriched, Event, NewAnalysis, NewFace, Outcome, Stage, Stored};
+use crate::enrich::{Analysis, Enrichment, enrich};
+use crate::fate::Fate;
+use crate::follow::Follower;
+use crate::generation::Generation;
+use crate::names::{ImageId, LibraryId, RelativePath, Revision};
+use crate::originals;
+use crate::telemetry::metrics;
+use crate::vision::{Decoder, Photo, Seen, Vision};
+
+/// Analyze one image and store what was seen.
+/// Safe to repeat: the result is keyed by image, revision and embedding space.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnalyzeImage {
+    /// Whose image it is.
+    pub library: LibraryId,
+    /// Which image.
+    pub image: ImageId,
+    /// Where its original lies beneath the library's root.
+    pub path: RelativePath,
+    /// Which content of it.
+    pub revision: Revision,
+}
+
+impl AnalyzeImage {
+    /// The job's id in the queue: the same content of the same image is one job.
+    pub fn id(&self) -> String {
+        format!("{}:{}:{}:{}", Self::NAME, self.library, self.revision, self.image)
+    }
+}
+
+/// What an analysis needs.
+pub struct AnalyzeDeps {
+    /// Where results go.
+    pub catalog: Catalog,
+    /// Bytes to pixels.
+    pub decoder: Decoder,
+    /// Pixels to words and vectors.
+    pub vision: Vision,
+    /// What was learned.
+    pub learned: Follower,
+    /// Largest original that is read, in bytes.
+    pub original_bytes_max: u64,
+}
+
+impl Job for AnalyzeImage {
+    const NAME: &'static str = "analyze-image";
+    const BUDGET: Budget = Budget { attempts: 6, wall_clock: Duration::from_secs(300) };
+    type Deps = AnalyzeDeps;
+
+    async fn run(&self, deps: &AnalyzeDeps, attempt: &Attempt) -> Result<Done, JobError> {
+        let Some(root) = self.root(deps).await? else {
+            return Ok(Done::Skipped("the library is gone"));
+        };
+        let Some(bytes) = self.read(root, deps.original_bytes_max).await? else {
+            return Err(JobError::new(
+                Fate::Permanent,
+                format!("the original {} is gone: upload it again", self.path),
+            ));
+        };
+        let photo = timed(metrics::DECODE_SECONDS, deps.decoder.decode(bytes)).await?;
+        let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await?;
+        let learned = deps.learned.generation(&self.library).await;
+        let enriched = learned.as_ref().map(|generation| self.enrich(&seen, generation));
+        let analysis = self.row(&photo, seen, enriched, deps.vision.pack().to_string());
+        let stored = deps
+            .catalog
+            .store_analysis(&self.library, &self.image, self.revision, attempt.fence, &analysis)
+            .await?;
+        done(stored)
+    }
+
+    async fn give_up(
+        &self,
+        deps: &AnalyzeDeps,
+        attempt: &Attempt,
+        reason: &str,
+    ) -> Result<(), JobError> {
+        let stored = deps
+            .catalog
+            .fail_image(
+                &self.library,
+                &self.image,
+                self.revision,
+                attempt.fence,
+                reason,
+                Stage::ALL,
+            )
+            .await?;
+        done(stored).map(|_| ())
+    }
+}
+
+impl AnalyzeImage {
+    async fn root(&self, deps: &AnalyzeDeps) -> Result<Option<PathBuf>, JobError> {
+        let library = deps.catalog.library(&self.library).await?;
+        Ok(library.map(|library| library.root))
+    }
+
+    /// Reading waits for disks: it must not hold up the tasks of other photos.
+    async fn read(&self, root: PathBuf, bytes_max: u64) -> Result<Option<Vec<u8>>, JobError> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || originals::read(&root, &path, bytes_max));
+        match read.await {
+            Ok(result) => Ok(result?),
+            Err(panic) => Err(JobError::new(Fate::Poison, format!("reading {}: {panic}", self.path))),
+        }
+    }
+
+    fn enrich(&self, seen: &Seen, generation: &Generation) -> Enrichment {
+        let tags: Vec<String> = seen.tags.iter().map(|tag| tag.name.clone()).collect();
+        let analysis = Analysis {
+            image: &self.image,
+            description: seen.description.as_deref(),
+            tags: &tags,
+            categories: &seen.categories,
+            declined: &[],
+            space: &seen.space,
+            embedding: Some(&seen.embedding),
+        };
+        enrich(&analysis, generation)
+    }
+}
+
+async fn timed<T>(name: &'static str, work: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let result = work.await;
+    metrics::observe(name, started.elapsed());
+    result
+}
+
+fn done(stored: Stored) -> Result<Done, JobError> {
+    match stored {
+        Stored::Stored => Ok(Done::Finished),
+        Stored::Superseded(why) => Err(JobError::superseded(why)),
+    }
+}
+
+impl AnalyzeImage {
+    /// What was seen and learned, as the catalogue keeps it: every stage with its state and reason.
+    fn row(
+        &self,
+        photo: &Photo,
+        seen: Seen,
+        enrichment: Option<Enrichment>,
+        pack: String,
+    ) -> NewAnalysis {
+        let described = match seen.description {
+            Some(_) => Outcome::done(Stage::Describe),
+            None => Outcome::skipped(Stage::Describe, "the models are sure of nothing here"),
+        };
+        let faces = match seen.faces {
+            Some(_) => Outcome::done(Stage::Faces),
+            None => Outcome::skipped(Stage::Faces, "the pack in use has no face models"),
+        };
+        let enriched = match enrichment {
+            Some(_) => Outcome::done(Stage::Enrich),
+            None => Outcome::skipped(Stage::Enrich, "nothing was learned yet"),
+        };
+        let tags: Vec<_> = seen.tags.into_iter().map(tag).collect();
+        let event = Event {
+            kind: "image-analyzed".to_owned(),
+            payload: serde_json::json!({
+                "image": self.image,
+                "revision": self.revision,
+                "description": seen.description,
+                "tags": tags.iter().map(|tag| &tag.name).collect::<Vec<_>>(),
+                "generation": enrichment.as_ref().and_then(|enrichment| enrichment.generation),
+            }),
+        };
+        let face_space = seen.space.clone();
+        NewAnalysis {
+            width: photo.width,
+            height: photo.height,
+            space: seen.space,
+            embedding: seen.embedding,
+            pack,
+            tags,
+            categories: seen.categories,
+            description: seen.description,
+            detailed_description: None,
+            enriched: enrichment.and_then(enriched_row),
+            faces: seen.faces.map(|faces| {
+                faces.into_iter().map(|face| face_row(face, face_space.clone())).collect()
+            }),
+            outcomes: vec![
+                Outcome::done(Stage::Embed),
+                Outcome::done(Stage::Tag),
+                described,
+                faces,
+                enriched,
+            ],
+            event: Some(event),
+        }
+    }
+}
+
+fn tag(tag: crate::vision::Tag) -> catalog::Tag {
+    catalog::Tag { name: tag.name, group: tag.group, score: tag.score }
+}
+
+/// What was learned as the catalogue keeps it; nothing where no generation said it.
+fn enriched_row(enrichment: Enrichment) -> Option<Enriched> {
+    let related = enrichment.tags.into_iter().map(|(name, score)| catalog::Tag {
+        name,
+        group: String::new(),
+        score,
+    });
+    Some(Enriched {
+        generation: enrichment.generation?,
+        description: enrichment.description,
+        tags: related.collect(),
+        categories: enrichment.categories.into_iter().map(|(name, _)| name).collect(),
+        context: enrichment.context,
+        near_duplicates: enrichment.near_duplicates.into_iter().map(|(image, _)| image).collect(),
+    })
+}
+
+fn face_row(face: crate::vision::Face, space: crate::names::SpaceId) -> NewFace {
+    NewFace {
+        bbox: face.bbox,
+        landmarks: face.landmarks.to_vec(),
+        score: face.score,
+        space,
+        embedding: face.embedding,
+    }
+}

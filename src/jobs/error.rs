@@ -1,0 +1,66 @@
+//! What a job fails with: the words of the room that failed, and their fate.
+
+use std::time::Duration;
+
+use crate::fate::Fate;
+
+/// A failure on its way from a room to the runner.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct JobError {
+    /// What it means for this job.
+    pub fate: Fate,
+    /// Input, cause and next step, in the words of the room that failed.
+    pub message: String,
+    /// The causes below it, outermost first.
+    pub chain: Vec<String>,
+    /// When to try again, where the failure itself knows.
+    pub retry_after: Option<Duration>,
+}
+
+impl JobError {
+    /// A failure of class `fate` that says `message`.
+    pub fn new(fate: Fate, message: impl Into<String>) -> Self {
+        Self { fate, message: message.into(), chain: Vec::new(), retry_after: None }
+    }
+
+    /// Something newer has written: nothing to do any more.
+    pub fn superseded(why: impl Into<String>) -> Self {
+        Self::new(Fate::Superseded, why)
+    }
+
+    fn from_room(fate: Fate, error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let chain = causes.map(ToString::to_string).take(16).collect();
+        Self { fate, message: error.to_string(), chain, retry_after: None }
+    }
+}
+
+/// Lets `?` carry a room's error, with the fate that the room gives it.
+macro_rules! carries {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for JobError {
+            fn from(error: $error) -> Self {
+                Self::from_room(error.fate(), &error)
+            }
+        })*
+    };
+}
+
+carries!(
+    crate::originals::OriginalError,
+    crate::vision::DecodeError,
+    crate::vision::VisionError,
+    crate::catalog::CatalogError,
+    crate::snapshot::SnapshotError,
+    crate::learning::LearnError,
+    crate::generation::GenerationError,
+    crate::board::BoardError,
+);
+
+impl From<fleetq::QueueError> for JobError {
+    fn from(error: fleetq::QueueError) -> Self {
+        // A job meets the queue only to enqueue what follows from it: worth another try.
+        Self::from_room(Fate::Transient, &error)
+    }
+}

@@ -1,0 +1,88 @@
+//! One file per job, the words they share, and the one runner that turns outcomes into effects.
+//!
+//! A job reads its arguments and its `Deps`, does its work and says what came of it. It never
+//! names Redis keys or SQL, and never decides whether it is tried again: that follows from the
+//! fate of its error and from its budget, in `runner.rs` alone.
+
+mod analyze_image;
+mod error;
+mod export_snapshot;
+mod runner;
+mod train_generation;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use analyze_image::{AnalyzeDeps, AnalyzeImage};
+pub use error::JobError;
+pub use export_snapshot::{ExportDeps, ExportSnapshot};
+pub use runner::{Decision, Ended, decide, run_claim};
+pub use train_generation::{TrainDeps, TrainGeneration};
+
+use crate::names::Fence;
+
+/// A unit of work that any worker of its queue may run, and may run twice.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name on the wire: a written constant, because Rust paths change and queued jobs stay.
+    const NAME: &'static str;
+    /// How long and how often it may be tried.
+    const BUDGET: Budget;
+    /// What it needs, and nothing else.
+    type Deps: Send + Sync + 'static;
+
+    /// Does the work once. Safe to repeat.
+    fn run(
+        &self,
+        deps: &Self::Deps,
+        attempt: &Attempt,
+    ) -> impl Future<Output = Result<Done, JobError>> + Send;
+
+    /// Records that this job has failed for good, for the reason given.
+    fn give_up(
+        &self,
+        deps: &Self::Deps,
+        attempt: &Attempt,
+        reason: &str,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// How long and how often a job may be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Failed attempts after which it is given up.
+    pub attempts: u32,
+    /// Wall-clock time of one attempt.
+    pub wall_clock: Duration,
+}
+
+/// The facts of this one try.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The token that fences every durable effect of this try.
+    pub fence: Fence,
+    /// Failed attempts before this one.
+    pub failed_before: u32,
+    /// The job's id in the queue, by which whoever asked for it finds what came of it.
+    pub request: String,
+}
+
+/// The queue's form of a job, in the upload lane.
+///
+/// # Errors
+/// When it does not become JSON, which names and numbers always do.
+fn queued<J: Job>(job: &J, id: String) -> Result<fleetq::NewJob, JobError> {
+    let payload = serde_json::to_string(job)
+        .map_err(|error| JobError::new(crate::fate::Fate::Poison, error.to_string()))?;
+    Ok(fleetq::NewJob::new(id, J::NAME, payload))
+}
+
+/// How a job ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The work is done.
+    Finished,
+    /// There was nothing to do, and why; not an error.
+    Skipped(&'static str),
+}

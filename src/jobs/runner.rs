@@ -1,0 +1,328 @@
+//! The one place where what came of a job becomes effects.
+//!
+//! The steps, in order: note the start, decode the payload, run under the budget, catch a panic,
+//! decide, apply, record. Everything that every job needs in logs and metrics comes from here.
+//! Exactly one layer retries, and it is the queue, told by `decide`.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetq::{Claim, Settle, Settled};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::{Attempt, Budget, Done, Job, JobError};
+use crate::fate::Fate;
+use crate::names::Fence;
+use crate::telemetry::metrics;
+
+/// First pause before another attempt; it doubles with each failed one.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// What is to be done with a job after a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Settled: it leaves the queue.
+    Finish(&'static str),
+    /// Another attempt after this pause.
+    Retry(Duration),
+    /// Given up: the reason goes where people look for it, the job leaves the queue.
+    GiveUp,
+    /// Quarantined in the dead letter with its cause.
+    Quarantine,
+    /// Given back: this start is not counted.
+    GiveBack,
+    /// Somebody newer owns it: not a word to anybody.
+    Drop,
+}
+
+/// How a run ended, before anything was decided.
+#[derive(Debug)]
+pub enum Ended {
+    /// The job returned.
+    Returned(Result<Done, JobError>),
+    /// Its code panicked.
+    Panicked(String),
+    /// It took longer than its budget.
+    OutOfTime,
+    /// Its lease went to somebody else.
+    LeaseLost,
+    /// Its payload does not decode.
+    Undecodable(String),
+}
+
+/// The pure rule from the end of a run to what is done about it.
+///
+/// `failed_before` counts earlier failed attempts; `jitter` in 0..1 spreads the retries of jobs
+/// that failed together.
+pub fn decide(ended: &Ended, failed_before: u32, budget: Budget, jitter: f64) -> Decision {
+    let error = match ended {
+        Ended::Returned(Ok(Done::Finished)) => return Decision::Finish("finished"),
+        Ended::Returned(Ok(Done::Skipped(_))) => return Decision::Finish("skipped"),
+        Ended::Returned(Err(error)) => error,
+        Ended::LeaseLost => return Decision::Drop,
+        Ended::Panicked(_) | Ended::Undecodable(_) => return Decision::Quarantine,
+        // A job that hangs is given its remaining attempts: the world may have been slow.
+        Ended::OutOfTime => return retry_or_give_up(failed_before, budget, jitter, None),
+    };
+    match error.fate {
+        Fate::Transient => retry_or_give_up(failed_before, budget, jitter, error.retry_after),
+        Fate::Permanent => Decision::GiveUp,
+        Fate::Poison => Decision::Quarantine,
+        Fate::Interrupted => Decision::GiveBack,
+        Fate::Superseded => Decision::Drop,
+    }
+}
+
+fn retry_or_give_up(
+    failed_before: u32,
+    budget: Budget,
+    jitter: f64,
+    asked: Option<Duration>,
+) -> Decision {
+    let this_was_the_last = failed_before + 1 >= budget.attempts;
+    if this_was_the_last {
+        return Decision::GiveUp;
+    }
+    let doubled = BACKOFF_FIRST.saturating_mul(1 << failed_before.min(16));
+    let pause = asked.unwrap_or(doubled).min(BACKOFF_MAX);
+    // Half fixed, half random: never at once, never all together.
+    Decision::Retry(pause.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+}
+
+/// Runs one claimed job to its end and settles it.
+pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>) {
+    let span = tracing::info_span!("job", job = J::NAME, id = %claim.id, start = claim.starts);
+    async move {
+        let started = Instant::now();
+        note_start::<J>(&claim);
+        let attempt = Attempt {
+            fence: Fence(claim.token),
+            failed_before: claim.attempts,
+            request: claim.id.clone(),
+        };
+        let (job, ended) = match decode::<J>(&claim) {
+            Ok(job) => {
+                let ended = run_under_budget(&job, &deps, &attempt, &claim).await;
+                (Some(job), ended)
+            }
+            Err(why) => (None, Ended::Undecodable(why)),
+        };
+        let decision = decide(&ended, claim.attempts, J::BUDGET, jitter(&claim));
+        let outcome = apply(&claim, job.as_ref(), &deps, &attempt, &ended, &decision).await;
+        record::<J>(outcome, started.elapsed());
+    }
+    .instrument(span)
+    .await;
+}
+
+fn note_start<J: Job>(claim: &Claim) {
+    ::metrics::histogram!(metrics::JOB_WAIT_SECONDS, "kind" => J::NAME)
+        .record(claim.waited.as_secs_f64());
+    ::metrics::gauge!(metrics::JOBS_RUNNING, "kind" => J::NAME).increment(1.0);
+}
+
+fn decode<J: Job>(claim: &Claim) -> Result<J, String> {
+    if claim.kind != J::NAME {
+        return Err(format!("a job of kind {:?} lies in the queue of {:?}", claim.kind, J::NAME));
+    }
+    serde_json::from_slice(claim.payload.as_ref())
+        .map_err(|error| format!("the payload of {} {:?} does not decode: {error}", J::NAME, claim.id))
+}
+
+/// The queue watches lease, budget and shutdown, and fires one cancellation for all three.
+async fn run_under_budget<J: Job>(
+    job: &J,
+    deps: &J::Deps,
+    attempt: &Attempt,
+    claim: &Claim,
+) -> Ended {
+    claim.limit(J::BUDGET.wall_clock);
+    let cancellation = claim.cancellation();
+    let work = AssertUnwindSafe(job.run(deps, attempt)).catch_unwind();
+    tokio::select! {
+        // The cancellation is looked at first: what is not ours any more must not be settled by us.
+        biased;
+        () = cancellation.cancelled() => match claim.ended() {
+            Some(fleetq::Ended::TimeLimit) => Ended::OutOfTime,
+            Some(fleetq::Ended::Interrupted) => {
+                Ended::Returned(Err(JobError::new(Fate::Interrupted, "the worker is stopping")))
+            }
+            Some(fleetq::Ended::LeaseLost) | None => Ended::LeaseLost,
+        },
+        returned = work => match returned {
+            Ok(result) => Ended::Returned(result),
+            Err(panic) => Ended::Panicked(panic_text(panic.as_ref())),
+        },
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
+}
+
+/// A number in 0..1 that differs from job to job and from attempt to attempt.
+fn jitter(claim: &Claim) -> f64 {
+    (claim.token.unsigned_abs() % 1000) as f64 / 1000.0
+}
+
+/// What to say of an end that was not well.
+fn reason_of<J: Job>(ended: &Ended) -> String {
+    match ended {
+        Ended::Returned(Ok(_)) => String::new(),
+        Ended::Returned(Err(error)) => error.message.clone(),
+        Ended::Panicked(text) => format!("{} panicked: {text}", J::NAME),
+        Ended::OutOfTime => {
+            format!("{} took longer than its {} s", J::NAME, J::BUDGET.wall_clock.as_secs())
+        }
+        Ended::LeaseLost => "the lease went to another worker".to_owned(),
+        Ended::Undecodable(why) => why.clone(),
+    }
+}
+
+/// Carries out the decision and returns the outcome's word for the metrics.
+async fn apply<J: Job>(
+    claim: &Claim,
+    job: Option<&J>,
+    deps: &J::Deps,
+    attempt: &Attempt,
+    ended: &Ended,
+    decision: &Decision,
+) -> &'static str {
+    let cause = reason_of::<J>(ended);
+    let chain = match ended {
+        Ended::Returned(Err(error)) => error.chain.clone(),
+        _ => Vec::new(),
+    };
+    let (outcome, settle) = match decision {
+        Decision::Finish(word) => (*word, Settle::Done),
+        Decision::Retry(pause) => {
+            tracing::warn!(%cause, retry_in_ms = pause.as_millis() as u64, "job failed, tried again later");
+            ("retried", Settle::RetryAfter { delay: *pause, cause })
+        }
+        Decision::GiveUp => {
+            tracing::warn!(%cause, "job failed for good");
+            match give_up(job, deps, attempt, &cause).await {
+                // The reason stands on the photo: the job itself has nothing left to say.
+                Ok(()) => ("failed", Settle::Done),
+                Err(error) => {
+                    let cause = format!("{cause}; and recording that failed: {error}");
+                    ("retried", Settle::RetryAfter { delay: BACKOFF_FIRST, cause })
+                }
+            }
+        }
+        Decision::Quarantine => {
+            tracing::error!(%cause, "job quarantined");
+            if let Err(error) = give_up(job, deps, attempt, &cause).await {
+                tracing::warn!(%error, "the reason could not be recorded on the photo");
+            }
+            ("quarantined", Settle::Dead { cause, chain })
+        }
+        Decision::GiveBack => ("given_back", Settle::GiveBack),
+        Decision::Drop => {
+            tracing::info!(%cause, "job superseded");
+            let settled_elsewhere = matches!(ended, Ended::LeaseLost);
+            if settled_elsewhere {
+                return "superseded";
+            }
+            ("superseded", Settle::Done)
+        }
+    };
+    match claim.settle(settle).await {
+        Ok(Settled::Applied) => outcome,
+        Ok(Settled::Stale) => {
+            tracing::info!("the lease had gone to another worker when this run ended");
+            "superseded"
+        }
+        Err(error) => {
+            // The lease runs out and another worker repeats it, which changes nothing.
+            tracing::warn!(%error, "settling failed; the job will be repeated");
+            outcome
+        }
+    }
+}
+
+async fn give_up<J: Job>(
+    job: Option<&J>,
+    deps: &J::Deps,
+    attempt: &Attempt,
+    cause: &str,
+) -> Result<(), JobError> {
+    let Some(job) = job else { return Ok(()) };
+    match job.give_up(deps, attempt, cause).await {
+        Err(error) if error.fate == Fate::Superseded => Ok(()),
+        other => other,
+    }
+}
+
+fn record<J: Job>(outcome: &'static str, took: Duration) {
+    ::metrics::gauge!(metrics::JOBS_RUNNING, "kind" => J::NAME).decrement(1.0);
+    ::metrics::counter!(metrics::JOBS_TOTAL, "kind" => J::NAME, "outcome" => outcome).increment(1);
+    ::metrics::histogram!(metrics::JOB_RUN_SECONDS, "kind" => J::NAME).record(took.as_secs_f64());
+    tracing::debug!(outcome, ms = took.as_millis() as u64, "job ended");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_secs(1) };
+
+    fn failed(fate: Fate) -> Ended {
+        Ended::Returned(Err(JobError::new(fate, "x")))
+    }
+
+    #[test]
+    fn each_fate_has_its_decision() {
+        let table = [
+            (Ended::Returned(Ok(Done::Finished)), Decision::Finish("finished")),
+            (Ended::Returned(Ok(Done::Skipped("gone"))), Decision::Finish("skipped")),
+            (failed(Fate::Transient), Decision::Retry(Duration::from_millis(500))),
+            (failed(Fate::Permanent), Decision::GiveUp),
+            (failed(Fate::Poison), Decision::Quarantine),
+            (failed(Fate::Interrupted), Decision::GiveBack),
+            (failed(Fate::Superseded), Decision::Drop),
+            (Ended::Panicked("boom".into()), Decision::Quarantine),
+            (Ended::Undecodable("not json".into()), Decision::Quarantine),
+            (Ended::OutOfTime, Decision::Retry(Duration::from_millis(500))),
+            (Ended::LeaseLost, Decision::Drop),
+        ];
+        for (ended, wanted) in table {
+            assert_eq!(decide(&ended, 0, BUDGET, 0.0), wanted, "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_transient_failure_ends_with_its_budget() {
+        assert!(matches!(decide(&failed(Fate::Transient), 1, BUDGET, 0.5), Decision::Retry(_)));
+        assert_eq!(decide(&failed(Fate::Transient), 2, BUDGET, 0.5), Decision::GiveUp);
+        assert_eq!(decide(&Ended::OutOfTime, 2, BUDGET, 0.5), Decision::GiveUp);
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        let patient = Budget { attempts: u32::MAX, ..BUDGET };
+        let mut last = Duration::ZERO;
+        for failed_before in 0..40 {
+            let Decision::Retry(pause) = decide(&failed(Fate::Transient), failed_before, patient, 1.0)
+            else {
+                panic!("given up within its budget");
+            };
+            assert!(pause >= last && pause <= BACKOFF_MAX, "{pause:?} after {last:?}");
+            last = pause;
+        }
+        assert_eq!(last, BACKOFF_MAX);
+    }
+
+    #[test]
+    fn a_delay_that_the_failure_knows_is_honoured() {
+        let mut error = JobError::new(Fate::Transient, "busy");
+        error.retry_after = Some(Duration::from_secs(60));
+        let decision = decide(&Ended::Returned(Err(error)), 0, BUDGET, 1.0);
+        assert_eq!(decision, Decision::Retry(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,305 @@
+//! Learn a generation from a snapshot and make it current.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Budget, Done, Job, JobError};
+use crate::board::{Board, TrainingProgress, Version};
+use crate::catalog::{Catalog, GenerationState, Published, Stored};
+use crate::clock::Clock;
+use crate::fate::Fate;
+use crate::generation::{self, GenerationStore, TrainingEntry};
+use crate::learning::{self, LearnOptions, Learned, Step};
+use crate::names::{Fence, GenerationNumber, LibraryId};
+use crate::snapshot::{self, Snapshot, SnapshotId};
+use crate::telemetry::metrics;
+use crate::volume;
+
+/// Generations looked through for one of the same snapshot.
+const RECENT: u64 = 100;
+
+/// Learn from one snapshot.
+/// Safe to repeat: each try builds in a folder of its own, and only the newest token publishes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainGeneration {
+    /// Whose images.
+    pub library: LibraryId,
+    /// What to learn from.
+    pub snapshot: SnapshotId,
+    /// Learn again where a generation of this snapshot exists.
+    #[serde(default)]
+    pub force: bool,
+}
+
+impl TrainGeneration {
+    /// The job's id in the queue: a snapshot is learned from once at a time.
+    pub fn id(&self) -> String {
+        format!("{}:{}:{}", Self::NAME, self.library, self.snapshot)
+    }
+
+    /// The job in the form that the queue takes.
+    ///
+    /// # Errors
+    /// When it does not become JSON.
+    pub fn queued(&self) -> Result<fleetq::NewJob, JobError> {
+        super::queued(self, self.id())
+    }
+}
+
+/// What a training needs.
+pub struct TrainDeps {
+    /// Numbers and fences.
+    pub catalog: Catalog,
+    /// Where progress and the new version are told.
+    pub board: Board,
+    /// Dates the files.
+    pub clock: Clock,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Vectors up to which search is exact.
+    pub exact_search_max: usize,
+    /// Generations kept beside the current one.
+    pub generations_kept: usize,
+}
+
+impl Job for TrainGeneration {
+    const NAME: &'static str = "train-generation";
+    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_secs(12 * 3600) };
+    type Deps = TrainDeps;
+
+    async fn run(&self, deps: &TrainDeps, attempt: &Attempt) -> Result<Done, JobError> {
+        if !self.force && self.is_learned(deps).await? {
+            return Ok(Done::Skipped("this snapshot was learned from already"));
+        }
+        let started = Instant::now();
+        let begun =
+            deps.catalog.begin_training(&self.library, attempt.fence, self.snapshot.as_str()).await?;
+        let Some(number) = begun else {
+            return Err(JobError::superseded("a newer training of this library has begun"));
+        };
+        tracing::info!(library = %self.library, snapshot = %self.snapshot, generation = %number, "Training started");
+        let result = self.learn_and_publish(deps, attempt.fence, number).await;
+        self.end(deps, attempt.fence, number, &result, started.elapsed()).await;
+        result.map(|_| Done::Finished)
+    }
+
+    async fn give_up(
+        &self,
+        _deps: &TrainDeps,
+        _attempt: &Attempt,
+        _reason: &str,
+    ) -> Result<(), JobError> {
+        // Every failed try has its own row and log line with its reason already.
+        Ok(())
+    }
+}
+
+impl TrainGeneration {
+    async fn is_learned(&self, deps: &TrainDeps) -> Result<bool, JobError> {
+        let recent = deps.catalog.generations(&self.library, RECENT).await?;
+        Ok(recent.iter().any(|generation| {
+            generation.state == GenerationState::Published
+                && generation.snapshot == self.snapshot.as_str()
+        }))
+    }
+
+    async fn learn_and_publish(
+        &self,
+        deps: &TrainDeps,
+        fence: Fence,
+        number: GenerationNumber,
+    ) -> Result<Learned, JobError> {
+        let parent = deps.catalog.current_generation(&self.library).await?;
+        let parent = parent.map(|current| current.number);
+        let learned = self.learn(deps, fence, number, parent).await?;
+        let report = serde_json::to_value(&learned.report)
+            .map_err(|error| JobError::new(Fate::Permanent, format!("the report: {error}")))?;
+        let images = learned.report.total_images;
+        let published = deps
+            .catalog
+            .publish_generation(
+                &self.library,
+                fence,
+                number,
+                &learned.snapshot.space,
+                images,
+                &report,
+            )
+            .await?;
+        let change = match published {
+            Published::Published { change } => change,
+            Published::Superseded(why) => return Err(JobError::superseded(why)),
+        };
+        tracing::info!(library = %self.library, generation = %number, images, "Training finished, patterns published");
+        self.tell(deps, Version { change, number }).await;
+        Ok(learned)
+    }
+
+    /// The blocking part, with its progress shown while it runs.
+    async fn learn(
+        &self,
+        deps: &TrainDeps,
+        fence: Fence,
+        number: GenerationNumber,
+        parent: Option<GenerationNumber>,
+    ) -> Result<Learned, JobError> {
+        let (show, mut shown) = tokio::sync::watch::channel(TrainingProgress {
+            step: "reading the snapshot".to_owned(),
+            done: 0.0,
+        });
+        let building = Building {
+            folder: volume::library_dir(&deps.data, &self.library),
+            job: self.clone(),
+            options: LearnOptions {
+                clock: deps.clock.clone(),
+                exact_below: deps.exact_search_max.saturating_add(1),
+                ..LearnOptions::default()
+            },
+            clock: deps.clock.clone(),
+            fence,
+            number,
+            parent,
+        };
+        // This future is dropped when the lease is lost or the process stops: the thread sees that.
+        let wanted = Arc::new(());
+        let still_wanted = Arc::downgrade(&wanted);
+        let mut learning = tokio::task::spawn_blocking(move || {
+            building.build(&mut |step, done| {
+                show.send_replace(TrainingProgress {
+                    step: step.as_str().to_owned(),
+                    done: share_of_all(step, done),
+                });
+                match still_wanted.upgrade() {
+                    Some(_) => ControlFlow::Continue(()),
+                    None => ControlFlow::Break(()),
+                }
+            })
+        });
+        let mut again = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                built = &mut learning => {
+                    return built.unwrap_or_else(|panic| {
+                        let why = format!("learning from {} broke: {panic}", self.snapshot);
+                        Err(JobError::new(Fate::Poison, why))
+                    });
+                }
+                _ = again.tick() => {
+                    let progress = shown.borrow_and_update().clone();
+                    if let Err(error) = deps.board.show_training(&self.library, &progress).await {
+                        tracing::debug!(%error, "progress is not shown for now");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the copies of the catalogue's word true. What fails here the leader repeats.
+    async fn tell(&self, deps: &TrainDeps, version: Version) {
+        if let Err(error) = deps.board.announce(&self.library, version).await {
+            tracing::warn!(%error, "the new version is announced by the leader later");
+        }
+        let serving = deps.board.workers().await.unwrap_or_default();
+        let served: Vec<GenerationNumber> =
+            serving.iter().filter_map(|it| it.serves.get(&self.library).copied()).collect();
+        let (data, library) = (deps.data.clone(), self.library.clone());
+        let kept = deps.generations_kept + 1;
+        let linked = tokio::task::spawn_blocking(move || {
+            let store = GenerationStore::new(volume::library_dir(&data, &library));
+            store.set_current_link(version.number)?;
+            store.collect(kept, &served)?;
+            if library == LibraryId::main() {
+                generation::link_root(&data)?;
+            }
+            Ok::<_, generation::GenerationError>(())
+        });
+        match linked.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the links on the volume are not up to date"),
+            Err(panic) => tracing::error!(%panic, "setting the links on the volume broke"),
+        }
+    }
+
+    /// Records how the training ended, where people look for it.
+    async fn end(
+        &self,
+        deps: &TrainDeps,
+        fence: Fence,
+        number: GenerationNumber,
+        result: &Result<Learned, JobError>,
+        took: Duration,
+    ) {
+        let status = match result {
+            Ok(_) => "finished",
+            Err(error) if error.fate == Fate::Superseded => "superseded",
+            Err(_) => "failed",
+        };
+        ::metrics::counter!(metrics::TRAININGS_TOTAL, "outcome" => status).increment(1);
+        metrics::observe(metrics::TRAINING_SECONDS, took);
+        if let Err(error) = result
+            && error.fate != Fate::Superseded
+        {
+            let failed = deps
+                .catalog
+                .fail_generation(&self.library, fence, number, &error.message)
+                .await;
+            if let Ok(Stored::Superseded(_)) | Err(_) = failed {
+                tracing::debug!(generation = %number, "the failed generation is given up by the next training");
+            }
+        }
+        if let Err(error) = deps.board.end_training(&self.library).await {
+            tracing::debug!(%error, "the progress expires by itself");
+        }
+        let entry = TrainingEntry {
+            at: deps.clock.now(),
+            library: self.library.clone(),
+            status: if result.is_ok() { "completed" } else { status }.to_owned(),
+            generation: Some(number),
+            snapshot: Some(self.snapshot.clone()),
+            images: result.as_ref().map_or(0, |learned| learned.report.total_images),
+            seconds: took.as_secs_f64(),
+            message: match result {
+                Ok(_) => "patterns are applied to new images at once".to_owned(),
+                Err(error) => error.message.clone(),
+            },
+        };
+        let folder = volume::library_dir(&deps.data, &self.library);
+        let logged =
+            tokio::task::spawn_blocking(move || generation::record_training(&folder, &entry)).await;
+        if let Ok(Err(error)) = logged {
+            tracing::warn!(%error, "the training's log line could not be written");
+        }
+    }
+}
+
+/// How much of a training is done when `step` is `done`; every step counts the same.
+fn share_of_all(step: Step, done: f32) -> f32 {
+    let before = Step::ALL.iter().filter(|other| **other < step).count() as f32;
+    (before + done) / Step::ALL.len() as f32
+}
+
+/// The blocking half of a training.
+struct Building {
+    folder: PathBuf,
+    job: TrainGeneration,
+    options: LearnOptions,
+    clock: Clock,
+    fence: Fence,
+    number: GenerationNumber,
+    parent: Option<GenerationNumber>,
+}
+
+impl Building {
+    fn build(self, progress: &mut learning::Progress<'_>) -> Result<Learned, JobError> {
+        let snapshot = Snapshot::open(&snapshot::path_of(&self.folder, &self.job.snapshot))?;
+        let store = GenerationStore::new(&self.folder);
+        let build = store.begin(self.fence)?;
+        let learned = learning::learn(&snapshot, build.path(), &self.options, progress)?;
+        store.publish(&build, learned.publication(self.number, self.parent, self.clock.now()))?;
+        Ok(learned)
+    }
+}

@@ -1,0 +1,34 @@
+//! Eyefleet: everything that can be tested without a process. `workers/` makes processes of it.
+//!
+//! Rooms in reading order: `names`, `fate` and `clock` are the words everybody uses; `jobs` is the
+//! work; `originals`, `vision`, `enrich` the way of one photo; `catalog` what must not be lost;
+//! `snapshot`, `learning`, `generation` what is learned from it; `board`, `follow`, `reconcile`,
+//! `relay` how processes stay of one mind; `search` and `serve` the answers; `config`,
+//! `telemetry`, `cli`, `supervise`, `demo` the product around it. See ARCHITECTURE.md.
+
+pub mod board;
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod enrich;
+pub mod fate;
+pub mod follow;
+pub mod generation;
+pub mod jobs;
+pub mod learning;
+pub mod names;
+pub mod originals;
+pub mod reconcile;
+pub mod relay;
+pub mod search;
+pub mod serve;
+pub mod snapshot;
+pub mod supervise;
+pub mod telemetry;
+pub mod vision;
+pub mod volume;
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,163 @@
+//! A whole fleet on one machine: a private Redis and every role as a process of its own.
+//!
+//! What must stay true: one fleet for each data folder (a lock file says so), Redis outlives every
+//! role and is stopped last, no role outlives its supervisor (it sees its standard input end), and
+//! a Redis that outlived a killed supervisor is adopted, not fought.
+
+mod fleet_file;
+mod private_redis;
+mod roles;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, flock};
+
+pub use fleet_file::{FleetFile, RunningRole};
+pub use private_redis::PrivateRedis;
+pub use roles::{RoleSpec, Roles};
+
+use crate::config::{Config, Secret};
+
+/// Why a fleet could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// Another one runs on the same data.
+    #[error("another `eyefleet up` (pid {pid}) already runs on {data}: stop it, or choose another folder with EYEFLEET_DATA")]
+    AlreadyRunning {
+        /// The folder.
+        data: PathBuf,
+        /// Its process, as it wrote it.
+        pid: String,
+    },
+    /// A file or folder could not be used.
+    #[error("cannot {doing} {path}: {cause}")]
+    File {
+        /// What was attempted.
+        doing: &'static str,
+        /// The path in question.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// No Redis server to run.
+    #[error("redis-server was not found: run scripts/setup, install Debian's redis-server, or set REDIS_URL to one that runs")]
+    NoRedisServer,
+    /// Redis did not come up.
+    #[error("the private Redis did not come up: {why}; its log is {log}")]
+    Redis {
+        /// What was seen.
+        why: String,
+        /// Where it logs.
+        log: PathBuf,
+    },
+    /// A role did not come up.
+    #[error("{role} did not come up: {why}; its log is {log}")]
+    Role {
+        /// Name and number of the role.
+        role: String,
+        /// The last thing that it said.
+        why: String,
+        /// Where it logs.
+        log: PathBuf,
+    },
+}
+
+impl SuperviseError {
+    fn file(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |cause| Self::File { doing, path, cause }
+    }
+}
+
+/// A running fleet. Dropping it kills the roles; `stop` is the polite way.
+#[derive(Debug)]
+pub struct Fleet {
+    config: Config,
+    redis: Option<PrivateRedis>,
+    roles: Roles,
+    /// Held for as long as the fleet runs; the kernel releases it with the process.
+    _lock: File,
+}
+
+impl Fleet {
+    /// Starts Redis (unless one is named in the settings) and `roles`, with `program` as their
+    /// executable. Returns when every role has announced its address.
+    ///
+    /// # Errors
+    /// See `SuperviseError`; what was started before the failure is stopped again.
+    pub async fn start(
+        mut config: Config,
+        program: &Path,
+        roles: Vec<RoleSpec>,
+    ) -> Result<Self, SuperviseError> {
+        let run = config.data.join("run");
+        for folder in [&config.data, &run, &config.data.join("log")] {
+            std::fs::create_dir_all(folder).map_err(SuperviseError::file("create", folder))?;
+        }
+        let lock = lock(&config.data, &run)?;
+        let redis = match &config.redis_url {
+            Some(_) => None,
+            None => Some(PrivateRedis::start(&config.data).await?),
+        };
+        if let Some(redis) = &redis {
+            config.redis_url = Some(Secret::new(redis.url()));
+        }
+        let file = Arc::new(FleetFile::create(&run, &config)?);
+        let roles = Roles::start(&config, program, roles, file).await;
+        let mut fleet = Self { config, redis, roles, _lock: lock };
+        if let Err(error) = fleet.roles.ready().await {
+            fleet.stop().await;
+            return Err(error);
+        }
+        Ok(fleet)
+    }
+
+    /// The settings with Redis's address filled in: what a client of this fleet uses.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The roles and their processes.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// The private Redis, where there is one.
+    pub fn redis(&self) -> Option<&PrivateRedis> {
+        self.redis.as_ref()
+    }
+
+    /// Stops the roles within their grace, then Redis, and removes the fleet's file.
+    pub async fn stop(self) {
+        self.roles.stop(self.config.grace).await;
+        if let Some(redis) = self.redis {
+            redis.stop().await;
+        }
+        FleetFile::remove(&self.config.data.join("run"));
+    }
+}
+
+/// Takes the lock of `data`, or names the process that holds it.
+fn lock(data: &Path, run: &Path) -> Result<File, SuperviseError> {
+    let path = run.join("up.lock");
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(SuperviseError::file("open", &path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let pid = std::fs::read_to_string(&path).unwrap_or_default();
+        return Err(SuperviseError::AlreadyRunning {
+            data: data.to_owned(),
+            pid: pid.trim().to_owned(),
+        });
+    }
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(SuperviseError::file("write", &path))?;
+    Ok(file)
+}

@@ -1,0 +1,134 @@
+//! Every metric of the fleet, declared once: name, kind, unit, labels, help.
+//!
+//! Names begin with `eyefleet_` and end in their base unit; labels come from closed sets, so that
+//! neither a library nor an image can grow the number of series. `docs/metrics.md` and the
+//! dashboards name nothing that is not here: tests compare them.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// What kind of number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts in buckets.
+    Histogram,
+}
+
+/// The declaration of one metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// Name as Prometheus sees it.
+    pub name: &'static str,
+    /// Kind of number.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it says, in one sentence.
+    pub help: &'static str,
+}
+
+/// Declares a constant for each metric and the list of them all.
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $kind:ident, [$($label:literal),*], $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: &str = $name;)*
+        /// All metrics, in the order of the documents.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help },)*
+        ];
+    };
+}
+
+metrics! {
+    BUILD_INFO = "eyefleet_build_info", Gauge, ["version", "role"], "Always 1; carries the version and the role of the process.";
+    JOBS_TOTAL = "eyefleet_jobs_total", Counter, ["kind", "outcome"], "Jobs that ended a run, by outcome (finished, skipped, retried, failed, quarantined, given_back, superseded).";
+    JOBS_RUNNING = "eyefleet_jobs_running", Gauge, ["kind"], "Jobs that run in this process now.";
+    JOB_RUN_SECONDS = "eyefleet_job_run_seconds", Histogram, ["kind"], "Time from the start of a job's run to its end.";
+    JOB_WAIT_SECONDS = "eyefleet_job_wait_seconds", Histogram, ["kind"], "Time from a job's entry into the queue to its claim.";
+    QUEUE_JOBS = "eyefleet_queue_jobs", Gauge, ["queue", "state"], "Jobs in a queue, by state (ready, scheduled, claimed, dead).";
+    QUEUE_OLDEST_WAIT_SECONDS = "eyefleet_queue_oldest_wait_seconds", Gauge, ["queue"], "Age of the job that has waited longest.";
+    CATALOG_IMAGES = "eyefleet_catalog_images", Gauge, [], "Images in the catalogue, all libraries.";
+    CATALOG_STAGES = "eyefleet_catalog_stages", Gauge, ["stage", "state"], "Stages of images in the catalogue, by state (waiting, done, skipped, failed).";
+    DECODE_SECONDS = "eyefleet_decode_seconds", Histogram, [], "Time to decode one original.";
+    LOOK_SECONDS = "eyefleet_look_seconds", Histogram, [], "Time to run the models on one photo, waiting for a batch included.";
+    GENERATION_SERVED = "eyefleet_generation_served", Gauge, [], "Number of the generation of library main that this process serves; 0 before the first.";
+    GENERATION_RELOADS_TOTAL = "eyefleet_generation_reloads_total", Counter, ["outcome"], "Generations loaded by this process (applied, failed).";
+    EXPORTS_TOTAL = "eyefleet_exports_total", Counter, ["outcome"], "Exports that ended (finished, failed).";
+    EXPORT_SECONDS = "eyefleet_export_seconds", Histogram, [], "Time of one export.";
+    TRAININGS_TOTAL = "eyefleet_trainings_total", Counter, ["outcome"], "Trainings that ended (finished, failed, superseded).";
+    TRAINING_SECONDS = "eyefleet_training_seconds", Histogram, [], "Time of one training.";
+    SEARCHES_TOTAL = "eyefleet_searches_total", Counter, ["outcome"], "Searches answered (found, nothing, failed).";
+    SEARCH_SECONDS = "eyefleet_search_seconds", Histogram, [], "Time of one search.";
+    LEADER = "eyefleet_leader", Gauge, [], "1 in the intake process that holds the leader lease.";
+    RECONCILED_TOTAL = "eyefleet_reconciled_total", Counter, [], "Jobs that reconciliation put back into the queue.";
+    OUTBOX_DELIVERED_TOTAL = "eyefleet_outbox_delivered_total", Counter, [], "Events handed on by the outbox relay.";
+}
+
+/// Bucket bounds of every histogram in seconds: from a millisecond to ten minutes.
+const SECONDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+];
+
+/// Time between two upkeeps of the recorder: without them histograms that nobody scrapes grow.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Installs the recorder of this process, keeps it small, and describes every metric to it.
+/// It needs a tokio runtime.
+///
+/// # Errors
+/// When a recorder is installed already.
+pub fn install(role: &str) -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?;
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => metrics::describe_counter!(metric.name, metric.help),
+            Kind::Gauge => metrics::describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => metrics::describe_histogram!(metric.name, metric.help),
+        }
+    }
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        let mut again = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            again.tick().await;
+            kept.run_upkeep();
+        }
+    });
+    metrics::gauge!(BUILD_INFO, "version" => crate::VERSION, "role" => role.to_owned()).set(1.0);
+    Ok(handle)
+}
+
+/// Adds `took` to a histogram of seconds without labels.
+pub fn observe(name: &'static str, took: Duration) {
+    metrics::histogram!(name).record(took.as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules() {
+        for metric in ALL {
+            assert!(metric.name.starts_with("eyefleet_"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert_eq!(metric.kind == Kind::Histogram, metric.name.ends_with("_seconds") && metric.name != QUEUE_OLDEST_WAIT_SECONDS, "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn every_metric_is_declared_once() {
+        let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

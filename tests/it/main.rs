@@ -1,0 +1,9 @@
+//! Stories and contracts: the real binary, a real Redis and a database of its own for each test.
+
+mod command_line;
+mod demo;
+mod deployment;
+mod fleet;
+mod starter_pack;
+mod support;
+mod up;

@@ -1,0 +1,68 @@
+//! The one binary: a process of the fleet, a whole fleet, or its command line.
+
+mod analyze;
+mod export;
+mod intake;
+mod process;
+mod serve;
+mod train;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use eyefleet::cli::{self, Cli, Client, Command, Exit, Role};
+use eyefleet::config::Config;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("eyefleet: cannot start its threads: {error}");
+            return Exit::Failed.into();
+        }
+    };
+    let result = runtime.block_on(dispatch(cli));
+    // A blocking read that nobody waits for any more must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("eyefleet: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    if let Command::Completions { shell } = cli.command {
+        clap_complete::generate(shell, &mut Cli::command(), "eyefleet", &mut std::io::stdout());
+        return Ok(Exit::Done);
+    }
+    let config = Config::load(cli.config.as_deref())?;
+    match cli.command {
+        Command::Run(args) => {
+            eyefleet::telemetry::start_logging(&config, args.role.as_str())?;
+            let process = process::Process::open(config, &args).await?;
+            match args.role {
+                Role::Analyze => analyze::run(process).await,
+                Role::Export => export::run(process).await,
+                Role::Train => train::run(process).await,
+                Role::Intake => intake::run(process).await,
+                Role::Serve => serve::run(process).await,
+            }?;
+            Ok(Exit::Done)
+        }
+        Command::Up(args) => {
+            eyefleet::telemetry::start_logging(&config, "up")?;
+            up::up(config, &args).await
+        }
+        Command::Demo(args) => eyefleet::demo::demo(config, &args, cli.json).await,
+        command => {
+            let client = Client::open(config).await?;
+            cli::run(client, command, cli.json).await
+        }
+    }
+}

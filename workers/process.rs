@@ -1,0 +1,191 @@
+//! What every role of the fleet is: stores, a health page, a way to stop, a loop over its jobs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use apalis::prelude::WorkerBuilder;
+use eyefleet::cli::Client;
+use eyefleet::cli::args::RunArgs;
+use eyefleet::clock::Clock;
+use eyefleet::config::Config;
+use eyefleet::jobs::{Job, run_claim};
+use eyefleet::serve::{self, Bound, Health};
+use eyefleet::telemetry::metrics;
+use fleetq::{Claim, FleetBackend, Queue, WorkerOptions};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Time that a role waits at its start for a Redis that is not there yet.
+const REDIS_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// One process of the fleet.
+pub struct Process {
+    /// Stores and settings.
+    pub client: Client,
+    /// Fires when the process is to stop.
+    pub stop: CancellationToken,
+    /// Name of this process, unique for each start.
+    pub name: String,
+    /// Its health pages.
+    pub health: Health,
+    bound: Bound,
+    announce: Option<PathBuf>,
+}
+
+impl Process {
+    /// Opens the stores and binds the address of the health pages.
+    pub async fn open(config: Config, args: &RunArgs) -> anyhow::Result<Self> {
+        let stop = stop_signal(args.stop_with_stdin)?;
+        let role = args.role.as_str();
+        let (listen, setting) = match role {
+            "serve" => (&config.serve_listen, "serve.listen"),
+            _ => (&config.health_listen, "run.health_listen"),
+        };
+        let bound = serve::bind(listen, setting).await?;
+        let handle = metrics::install(role)?;
+        let client = tokio::select! {
+            client = open(config) => client?,
+            () = stop.cancelled() => anyhow::bail!("stopped before it had started"),
+        };
+        let health = Health::new(role, client.catalog.clone(), client.board.clone(), handle);
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{role}-{host}-{}-{}", std::process::id(), &unique[..8]);
+        tracing::info!(worker = name, url = bound.url(), version = eyefleet::VERSION, "started");
+        Ok(Self { client, stop, name, health, bound, announce: args.announce.clone() })
+    }
+
+    /// The health pages alone, answered in the background.
+    pub fn answer_health(self) -> anyhow::Result<Running> {
+        let routes = serve::health_routes(self.health.clone());
+        self.answer(routes)
+    }
+
+    /// `routes`, answered in the background; the supervisor is told the address.
+    pub fn answer(self, routes: axum::Router) -> anyhow::Result<Running> {
+        if let Some(path) = &self.announce {
+            self.bound
+                .announce(path)
+                .with_context(|| format!("cannot announce the address in {}", path.display()))?;
+        }
+        tracing::info!(url = self.bound.url(), "answering");
+        // Health is answered until the very end, also while running jobs finish.
+        let ended = CancellationToken::new();
+        let pages = tokio::spawn(self.bound.answer(routes, ended.clone()));
+        Ok(Running {
+            client: self.client,
+            stop: self.stop,
+            name: self.name,
+            health: self.health,
+            ended,
+            pages,
+        })
+    }
+}
+
+/// Redis and the role may be started in any order: the role waits a while for it.
+async fn open(config: Config) -> anyhow::Result<Client> {
+    anyhow::ensure!(
+        config.redis_url.is_some(),
+        "REDIS_URL is not set: a role needs the Redis of its fleet (`eyefleet up` starts one)"
+    );
+    Client::connect(config, Clock::system(), REDIS_WAIT_MAX).await
+}
+
+/// A process whose pages answer.
+pub struct Running {
+    /// Stores and settings.
+    pub client: Client,
+    /// Fires when the process is to stop.
+    pub stop: CancellationToken,
+    /// Name of this process.
+    pub name: String,
+    health: Health,
+    ended: CancellationToken,
+    pages: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// Works on the jobs of `queue`, `slots` at a time, until the process is to stop; then lets
+    /// them finish within the grace and gives the rest back.
+    pub async fn work<J: Job>(
+        &self,
+        queue: Queue,
+        slots: usize,
+        deps: Arc<J::Deps>,
+    ) -> anyhow::Result<()> {
+        let backend = FleetBackend::new(queue, WorkerOptions::new(&self.name, slots))?;
+        let handle = backend.handle();
+        let run = move |claim: Claim| {
+            let deps = Arc::clone(&deps);
+            async move {
+                // A task of its own: handlers of one apalis worker share a task, and a slow poll
+                // of one would hold up the others.
+                if let Err(error) = tokio::spawn(run_claim::<J>(claim, deps)).await {
+                    tracing::error!(%error, "the runner itself broke; the job's lease runs out");
+                }
+            }
+        };
+        // No concurrency layer: the backend hands out no more claims than it has slots.
+        let worker = WorkerBuilder::new(self.name.as_str()).backend(backend).build(run);
+        let stopping = {
+            let (stop, grace) = (self.stop.clone(), self.client.config.grace);
+            let health = self.health.clone();
+            async move {
+                stop.cancelled().await;
+                health.stopping();
+                handle.stop();
+                tracing::info!(running = handle.held(), "stopping: no more claims");
+                tokio::time::sleep(grace).await;
+                tracing::warn!(running = handle.held(), "grace is over: running jobs are given back");
+                handle.interrupt();
+                // Never ends by itself: the worker ends, and with it the select below.
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = worker.run() => ended.context("the worker ended by itself")?,
+            () = stopping => {}
+        }
+        Ok(())
+    }
+
+    /// Ends the pages: the process is done.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.ended.cancel();
+        let pages = tokio::time::timeout(Duration::from_secs(2), self.pages).await;
+        if let Ok(Ok(Err(error))) = pages {
+            return Err(error);
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Fires at SIGTERM, SIGINT and, where asked for, at the end of standard input.
+pub fn stop_signal(with_stdin: bool) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let fire = stop.clone();
+    tokio::spawn(async move {
+        let input_ended = async {
+            if with_stdin {
+                let mut nothing = [0; 64];
+                while matches!(tokio::io::stdin().read(&mut nothing).await, Ok(1..)) {}
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = input_ended => {}
+        }
+        fire.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,22 @@
+//! The role that learns.
+
+use std::sync::Arc;
+
+use eyefleet::jobs::{TrainDeps, TrainGeneration};
+
+use crate::process::Process;
+
+pub async fn run(process: Process) -> anyhow::Result<()> {
+    let running = process.answer_health()?;
+    let client = &running.client;
+    let deps = TrainDeps {
+        catalog: client.catalog.clone(),
+        board: client.board.clone(),
+        clock: client.clock.clone(),
+        data: client.config.data.clone(),
+        exact_search_max: client.config.exact_search_max,
+        generations_kept: client.config.generations_kept,
+    };
+    running.work::<TrainGeneration>(client.train.clone(), 1, Arc::new(deps)).await?;
+    running.end().await
+}
