@@ -225,6 +225,8 @@ impl Keeper {
 
     /// Returns when the process has ended.
     async fn watch(&self, mut child: Child) {
+        // Kept open here: waiting for a child would close it, and the role would stop.
+        let _input = child.stdin.take();
         let pid = child.id().unwrap_or_default();
         self.file.set(RunningRole { name: self.name.clone(), pid, url: None });
         let mut look = tokio::time::interval(Duration::from_millis(25));
