@@ -54,7 +54,6 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
 fn load(config: &eyefleet::config::Config) -> anyhow::Result<Vision> {
     let runtime = Runtime::open(config.onnxruntime.as_deref())?;
     let pack = Pack::find(&config.pack, &config.packs)?;
-    let options =
-        VisionOptions { threads: config.model_threads, batch_max: config.batch_max };
+    let options = VisionOptions { threads: config.model_threads, batch_max: config.batch_max };
     Ok(Vision::load(&runtime, &pack, options)?)
 }

@@ -119,8 +119,7 @@ async fn count_queue(name: &'static str, queue: &Queue) -> anyhow::Result<()> {
         ("dead", depth.dead),
     ];
     for (state, jobs) in states {
-        ::metrics::gauge!(metrics::QUEUE_JOBS, "queue" => name, "state" => state)
-            .set(jobs as f64);
+        ::metrics::gauge!(metrics::QUEUE_JOBS, "queue" => name, "state" => state).set(jobs as f64);
     }
     let oldest = depth.oldest_wait().unwrap_or_default().as_secs_f64();
     ::metrics::gauge!(metrics::QUEUE_OLDEST_WAIT_SECONDS, "queue" => name).set(oldest);

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Time that a role waits at its start for a Redis that is not there yet.
-const REDIS_WAIT_MAX: Duration = Duration::from_secs(60);
+const REDIS_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// One process of the fleet.
 pub struct Process {
@@ -140,7 +140,10 @@ impl Running {
                 handle.stop();
                 tracing::info!(running = handle.held(), "stopping: no more claims");
                 tokio::time::sleep(grace).await;
-                tracing::warn!(running = handle.held(), "grace is over: running jobs are given back");
+                tracing::warn!(
+                    running = handle.held(),
+                    "grace is over: running jobs are given back"
+                );
                 handle.interrupt();
                 // Never ends by itself: the worker ends, and with it the select below.
                 std::future::pending::<()>().await;

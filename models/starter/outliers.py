@@ -146,6 +146,29 @@ def lights(rng, size):
     return out
 
 
+def vista(rng, size):
+    """A sky with real-looking clouds over broken ground, towers or smoke: land as a camera sees it."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    top, low, ground, thing = palette(rng, 4) * rng.uniform(0.15, 1)
+    out = top + (low - top) * (y ** rng.uniform(0.5, 2))[..., None]
+    cloud = np.clip(power_noise(rng, size, rng.uniform(1.3, 2.2)) * 2 - rng.uniform(0.5, 1.5), 0, 1)[..., None]
+    out = out * (1 - cloud * 0.7) + np.clip(low + 0.3, 0, 1) * cloud * 0.7
+    for _ in range(int(rng.integers(1, 4))):
+        edge = rng.uniform(0.35, 0.9) + (power_noise(rng, size, rng.uniform(1.2, 2))[0] - 0.5) * rng.uniform(0.02, 0.3)
+        cover = np.clip((y - edge[None, :]) * size, 0, 1)[..., None]
+        soil = ground * rng.uniform(0.5, 1.1) * (0.3 + 0.9 * power_noise(rng, size, rng.uniform(0.5, 1.4)))[..., None]
+        out = out * (1 - cover) + soil * cover
+    for _ in range(int(rng.integers(0, 4))):
+        cx, half, high = rng.random(), rng.uniform(0.005, 0.08), rng.uniform(0.1, 0.8)
+        cover = ((np.abs(x - cx) < half * (0.6 + 0.4 * power_noise(rng, size, 1.5))) & (y > high))[..., None]
+        out = np.where(cover, thing * (0.4 + 0.8 * power_noise(rng, size, 1.0))[..., None], out)
+    if rng.random() < 0.6:
+        cx, cy, r = rng.random(), rng.uniform(0.2, 1), rng.uniform(0.03, 0.25)
+        glow = np.exp(-(((x - cx) / r) ** 2 + ((y - cy) / r / rng.uniform(0.5, 3)) ** 2)) * (0.6 + 0.8 * power_noise(rng, size, 1.5))
+        out = out + glow[..., None] * np.clip(palette(rng, 1)[0] + 0.5, 0, 1)
+    return out
+
+
 def gradient(rng, size):
     y, x = np.mgrid[0:size, 0:size] / size
     a, c, d = palette(rng, 3)
@@ -179,7 +202,7 @@ def weathered(rng, size, drawing):
     return out * (0.4 + 0.9 * power_noise(rng, size, rng.uniform(0.8, 1.8)))[..., None]
 
 
-MAKERS = [leaves, leaves, bodies, bodies, bodies, coins, texture, glyphs, clouds, clouds, gradient, lights, lights, shuffled, weathered]
+MAKERS = [leaves, leaves, bodies, bodies, bodies, coins, coins, texture, glyphs, clouds, clouds, gradient, lights, lights, vista, vista, vista, shuffled, weathered]
 
 
 def outlier(rng, size, drawings):
@@ -203,7 +226,7 @@ def outlier(rng, size, drawings):
     if rng.random() < 0.6:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 2.5)))
     out = np.asarray(picture, np.float32) / 255
-    if rng.random() < 0.2:
+    if rng.random() < 0.28:
         out = np.repeat(out.mean(2, keepdims=True), 3, 2)
     if rng.random() < 0.25:
         out = np.clip((out - 0.5) * rng.uniform(1.1, 2) + 0.5, 0, 1)

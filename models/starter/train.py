@@ -88,8 +88,8 @@ class Residual(nn.Module):
 class ImageEncoder(nn.Module):
     def __init__(self):
         super().__init__()
-        self.trunk = nn.Sequential(nn.Conv2d(3, 40, 7, 4, 3, bias=False), nn.BatchNorm2d(40), nn.ReLU(inplace=True),
-                                   conv(40, 72, 2), Residual(72), conv(72, 144, 2), Residual(144), conv(144, 256, 2))
+        self.trunk = nn.Sequential(nn.Conv2d(3, 48, 7, 4, 3, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True),
+                                   conv(48, 80, 2), Residual(80), conv(80, 160, 2), Residual(160), Residual(160), conv(160, 256, 2))
         self.head = nn.Linear(512, DIM)
 
     def forward(self, pixel_values):
@@ -367,7 +367,10 @@ def train(args, pixels, truths, strange, vocabulary):
         # A text without sense lies away from every picture.
         senseless = F.relu(cos[:, len(ids) - 6:len(ids)]).pow(2).mean()
         tag_loss = group_loss(cos[:, len(ids):], codes, scale)
-        loss = to_image + 0.5 * to_text + tag_loss + 2 * senseless
+        # A picture of nothing lies away from every tag.
+        names = sum(len(PROMPTS[g]) for g in GROUPS)
+        odd_loss = F.relu(cos[drawn_count:, len(ids):len(ids) + names].amax(1) - 0.1).pow(2).mean()
+        loss = to_image + 0.5 * to_text + tag_loss + 2 * senseless + 4 * odd_loss
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(decay + rest, 3.0)
@@ -432,7 +435,7 @@ def calibrate(cos_in, truths, cos_out, scale):
             near = torch.quantile(cos_out[:, column], 0.998)
             low = torch.quantile(own, 0.05) if len(own) else near
             # Above nearly all outliers, but never so high that a twentieth of the true ones is lost.
-            cosine[group, name] = round(float(torch.minimum(near + 0.02, low * 0.9).clamp(min=0.15)), 3)
+            cosine[group, name] = round(float(torch.maximum(torch.minimum(near + 0.02, low), low * 0.8).clamp(min=0.15)), 3)
         passed = np.array([cos_in[i, slices[group].start + int(w)] >= cosine[group, names[int(w)]] for i, w in enumerate(which)])
         said = (best.numpy() >= floor) & passed
         known = truth >= 0
@@ -561,11 +564,11 @@ def main():
     parser.add_argument("--draw", required=True, help="the draw command of crates/drawn")
     parser.add_argument("--out", required=True, help="where the pack is written")
     parser.add_argument("--work", default=None, help="where drawings are kept between runs; OUT/.work when left out")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--pictures", type=int, default=52 * 100)
-    parser.add_argument("--outliers", type=int, default=1600)
+    parser.add_argument("--pictures", type=int, default=52 * 120)
+    parser.add_argument("--outliers", type=int, default=2400)
     parser.add_argument("--version", default="1.0.0")
     args = parser.parse_args()
     torch.set_num_threads(2)

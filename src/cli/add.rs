@@ -16,6 +16,7 @@ use super::{Client, Exit, Progress};
 use crate::catalog::{Change, Upload, WaitingImage};
 use crate::names::{ImageId, LibraryId, RelativePath};
 use crate::reconcile::analyze_job;
+use crate::snapshot::durable::hex;
 use crate::volume;
 
 /// Endings of the formats that can be decoded. Folders are searched for these only; a file that
@@ -234,8 +235,7 @@ fn hash_of(file: &Path) -> anyhow::Result<(String, u64)> {
         hasher.update(&buffer[..read]);
         bytes += read as u64;
     }
-    let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hash, bytes))
+    Ok((hex(&hasher.finalize()), bytes))
 }
 
 /// Waits until nothing of the library waits. Returns how many images failed.
@@ -296,7 +296,8 @@ mod tests {
             std::fs::write(file, "x").unwrap();
         }
         let files = files_of(&[folder.path().to_owned()], &mut Vec::new()).unwrap();
-        let names: Vec<_> = files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
+        let names: Vec<_> =
+            files.iter().map(|f| f.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a.PNG", "b.jpg", "c.webp"]);
     }
 }

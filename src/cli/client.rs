@@ -59,11 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// A store that is away, with its masked address.
-    pub async fn connect(
-        config: Config,
-        clock: Clock,
-        patience: Duration,
-    ) -> anyhow::Result<Self> {
+    pub async fn connect(config: Config, clock: Clock, patience: Duration) -> anyhow::Result<Self> {
         let redis_url = config.redis_url.as_ref().context("REDIS_URL is not set")?;
         let catalog = Catalog::open(config.database_url.expose(), clock.clone()).await?;
         let board = Board::open(redis_url.expose(), &config.namespace)?;

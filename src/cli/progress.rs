@@ -45,7 +45,10 @@ impl Progress {
         self.bar.set_position(done);
         if self.lines && self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{}", line(&self.label, self.unit, done, self.total(), self.started.elapsed()));
+            eprintln!(
+                "{}",
+                line(&self.label, self.unit, done, self.total(), self.started.elapsed())
+            );
         }
     }
 

@@ -6,9 +6,12 @@ use super::args::LibraryArgs;
 use super::{Client, Exit};
 use crate::serve::{StatusAnswer, status_of};
 
-pub(super) async fn status(client: &Client, args: &LibraryArgs, json: bool) -> anyhow::Result<Exit> {
-    let status =
-        status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
+pub(super) async fn status(
+    client: &Client,
+    args: &LibraryArgs,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let status = status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
     if json {
         println!("{}", serde_json::to_string(&status)?);
     } else {

@@ -81,7 +81,10 @@ pub async fn train_and_wait(
             // A forced training is a new one; an older generation of the snapshot does not answer.
             .filter(|generation| !force || Some(generation.number) > newest_before);
         let Some(newest) = of_snapshot.next() else {
-            anyhow::ensure!(still_queued, "the training ended without a generation: see the log of the train role");
+            anyhow::ensure!(
+                still_queued,
+                "the training ended without a generation: see the log of the train role"
+            );
             continue;
         };
         match newest.state {

@@ -28,7 +28,10 @@ pub(super) fn check(raw: Raw, environment: &[(String, String)]) -> Result<Config
     within(&mut problems, "train.generations_kept", raw.train.generations_kept as u64, 1, 1000);
     within(&mut problems, "run.grace_seconds", raw.run.grace_seconds, 1, 3600);
     if !(0.05..=60.0).contains(&raw.run.reload_seconds) {
-        problems.push(format!("run.reload_seconds is {}: allowed are 0.05 to 60", raw.run.reload_seconds));
+        problems.push(format!(
+            "run.reload_seconds is {}: allowed are 0.05 to 60",
+            raw.run.reload_seconds
+        ));
     }
     let named_well = |text: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -53,7 +56,8 @@ pub(super) fn check(raw: Raw, environment: &[(String, String)]) -> Result<Config
         Limit::Word(word) => match word.parse() {
             Ok(rows) if rows > 0 => Some(rows),
             _ => {
-                problems.push(format!("export.limit is {word:?}: give a number from 1, or \"all\""));
+                problems
+                    .push(format!("export.limit is {word:?}: give a number from 1, or \"all\""));
                 None
             }
         },
@@ -71,6 +75,7 @@ pub(super) fn check(raw: Raw, environment: &[(String, String)]) -> Result<Config
         return Err(ConfigError { problems });
     }
     Ok(Config {
+        file: None,
         packs: raw.paths.packs,
         onnxruntime: given(raw.paths.onnxruntime),
         redis_url: (!raw.redis.url.is_empty()).then(|| Secret::new(raw.redis.url)),
@@ -124,14 +129,16 @@ fn data_folder(
         found.map(|(_, value)| PathBuf::from(value))
     };
     let folder = if set.as_os_str().is_empty() {
-        let base = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+        let base =
+            variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
         base.map(|base| base.join("eyefleet"))
     } else {
         Some(set.to_owned())
     };
     let Some(folder) = folder else {
         problems.push(
-            "paths.data is not set and there is no HOME to put it under: set EYEFLEET_DATA".to_owned(),
+            "paths.data is not set and there is no HOME to put it under: set EYEFLEET_DATA"
+                .to_owned(),
         );
         return PathBuf::new();
     };

@@ -19,6 +19,8 @@ pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 /// Usable settings of one process.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The settings file that was read, for the processes that this one starts.
+    pub file: Option<PathBuf>,
     /// Folder of everything that a fleet on one machine keeps, absolute.
     pub data: PathBuf,
     /// Folders to look for packs in, before the places found by itself.
@@ -120,10 +122,14 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let environment: Vec<_> = environment.into_iter().collect();
+        let named = environment.iter().find(|(name, _)| name == "EYEFLEET_CONFIG");
+        let file = file.or(named.map(|(_, path)| Path::new(path)));
         let table = overlay::merged(file, &environment)?;
         let raw: raw::Raw = table
             .try_into()
             .map_err(|error: toml::de::Error| ConfigError::one(error.message().to_owned()))?;
-        check::check(raw, &environment)
+        let mut config = check::check(raw, &environment)?;
+        config.file = file.map(Path::to_owned);
+        Ok(config)
     }
 }

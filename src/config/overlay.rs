@@ -22,9 +22,8 @@ pub(super) fn merged(
     file: Option<&Path>,
     environment: &[(String, String)],
 ) -> Result<Table, ConfigError> {
-    let mut table: Table = DEFAULTS.parse().expect("the built-in settings parse: a test reads them");
-    let named = environment.iter().find(|(name, _)| name == "EYEFLEET_CONFIG");
-    let file = file.or(named.map(|(_, path)| Path::new(path)));
+    let mut table: Table =
+        DEFAULTS.parse().expect("the built-in settings parse: a test reads them");
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|error| {
             ConfigError::one(format!("cannot read the settings file {}: {error}", path.display()))
@@ -89,7 +88,10 @@ fn set(table: &mut Table, section: &str, key: &str, text: &str) {
             _ => as_text,
         },
         Some(Value::Array(_)) => Value::Array(
-            text.split(':').filter(|part| !part.is_empty()).map(|part| Value::String(part.to_owned())).collect(),
+            text.split(':')
+                .filter(|part| !part.is_empty())
+                .map(|part| Value::String(part.to_owned()))
+                .collect(),
         ),
         _ => as_text,
     };

@@ -28,7 +28,7 @@ use sample::Sample;
 /// Time between two looks at how far things are.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time that the analysis may stand still before the demo says that it hangs.
-const STANDSTILL_MAX: Duration = Duration::from_secs(120);
+const STANDSTILL_MAX: Duration = Duration::from_mins(2);
 /// Time that workers get to serve the new generation.
 const RELOAD_MAX: Duration = Duration::from_secs(30);
 
@@ -90,9 +90,8 @@ pub async fn demo(mut config: Config, args: &DemoArgs, json: bool) -> anyhow::Re
     config.redis_url = None;
     let database = config.data.join("catalog.sqlite");
     config.database_url = crate::config::Secret::new(format!("sqlite://{}", database.display()));
-    config.serve_listen = "127.0.0.1:0".to_owned();
+    "127.0.0.1:0".clone_into(&mut config.serve_listen);
     config.reload_every = Duration::from_millis(250);
-    config.auto_train = false;
 
     let mut outcome = Outcome::default();
     let result = steps(config, args, &folder, &mut outcome, json).await;

@@ -28,7 +28,8 @@ pub(super) fn page(folder: &Path, report: &Path, outcome: &Outcome) -> String {
         let _ = writeln!(out, "  {:?}: {verdict}", search.query);
         for hit in &search.hits {
             let mark = if hit.right { '+' } else { '-' };
-            let _ = writeln!(out, "    {mark} {:.2}  {}  drawn: {}", hit.score, hit.name, hit.truth);
+            let _ =
+                writeln!(out, "    {mark} {:.2}  {}  drawn: {}", hit.score, hit.name, hit.truth);
         }
     }
     let _ = writeln!(out, "\nLearned (generation {})", outcome.generation);
@@ -43,11 +44,8 @@ pub(super) fn page(folder: &Path, report: &Path, outcome: &Outcome) -> String {
     let _ = writeln!(out, "  report     {}", report.display());
     let _ = writeln!(out, "  learned    {}", folder.join("data/libraries/main").display());
     let _ = writeln!(out, "  logs       {}", folder.join("data/log").display());
-    let _ = writeln!(
-        out,
-        "  look on    EYEFLEET_DATA={} eyefleet up\n",
-        folder.join("data").display()
-    );
+    let _ =
+        writeln!(out, "  look on    EYEFLEET_DATA={} eyefleet up\n", folder.join("data").display());
     out
 }
 
@@ -65,11 +63,8 @@ pub(super) fn after(answer: &ImageAnswer) -> &str {
 pub(super) fn learned(outcome: &Outcome) -> Vec<String> {
     let Some(report) = &outcome.learned else { return vec!["nothing".to_owned()] };
     let number = |key: &str| report.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let mut lines = vec![format!(
-        "from {} images with {} tags",
-        number("total_images"),
-        number("total_tags")
-    )];
+    let mut lines =
+        vec![format!("from {} images with {} tags", number("total_images"), number("total_tags"))];
     if let Some(categories) = report.get("top_categories").and_then(|it| it.as_array()) {
         let names: Vec<String> = categories
             .iter()

@@ -65,10 +65,8 @@ fn draw_all(
         let batch: Vec<u64> = (next..(first + count).min(next + threads)).collect();
         next += batch.len() as u64;
         let drawn = std::thread::scope(|scope| {
-            let drawing: Vec<_> = batch
-                .iter()
-                .map(|index| scope.spawn(|| draw_one(&folder, seed, *index)))
-                .collect();
+            let drawing: Vec<_> =
+                batch.iter().map(|index| scope.spawn(|| draw_one(&folder, seed, *index))).collect();
             let joined = drawing.into_iter().map(|thread| {
                 thread.join().unwrap_or_else(|_| anyhow::bail!("a drawing thread panicked"))
             });

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::board::{Board, Version, WorkerFacts};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::generation::{Current, Generation, GenerationStore};
 use crate::names::{GenerationNumber, LibraryId, SpaceId};
 use crate::telemetry::metrics;
@@ -63,6 +63,8 @@ impl Follower {
             Ok(None) => {
                 self.set_tried(library, None);
             }
+            // Nobody has added a photo to it yet.
+            Err(CatalogError::UnknownLibrary(_)) => return None,
             Err(error) => {
                 // Unknown is not "none": the next question asks again.
                 tracing::warn!(%library, %error, "the current generation is unknown for now");
@@ -75,9 +77,9 @@ impl Follower {
     /// What is served now, by library.
     pub fn serves(&self) -> BTreeMap<LibraryId, GenerationNumber> {
         let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = libraries.iter().filter_map(|(library, followed)| {
-            Some((library.clone(), followed.current.number()?))
-        });
+        let numbers = libraries
+            .iter()
+            .filter_map(|(library, followed)| Some((library.clone(), followed.current.number()?)));
         numbers.collect()
     }
 

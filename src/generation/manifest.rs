@@ -15,7 +15,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenerationManifest {
-    /// See [`SCHEMA_VERSION`].
+    /// The version of this format.
     pub schema_version: u32,
     /// Its number; the first is 1.
     pub generation: GenerationNumber,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Budget, Done, Job, JobError};
-use crate::catalog::{self, Catalog, Enriched, Event, NewAnalysis, NewFace, Outcome, Stage, Stored};
+use crate::catalog::{
+    self, Catalog, Enriched, Event, NewAnalysis, NewFace, Outcome, Stage, Stored,
+};
 use crate::enrich::{Analysis, Enrichment, enrich};
 use crate::fate::Fate;
 use crate::follow::Follower;
@@ -53,7 +55,7 @@ pub struct AnalyzeDeps {
 
 impl Job for AnalyzeImage {
     const NAME: &'static str = "analyze-image";
-    const BUDGET: Budget = Budget { attempts: 6, wall_clock: Duration::from_secs(300) };
+    const BUDGET: Budget = Budget { attempts: 6, wall_clock: Duration::from_mins(5) };
     type Deps = AnalyzeDeps;
 
     async fn run(&self, deps: &AnalyzeDeps, attempt: &Attempt) -> Result<Done, JobError> {
@@ -111,7 +113,9 @@ impl AnalyzeImage {
         let read = tokio::task::spawn_blocking(move || originals::read(&root, &path, bytes_max));
         match read.await {
             Ok(result) => Ok(result?),
-            Err(panic) => Err(JobError::new(Fate::Poison, format!("reading {}: {panic}", self.path))),
+            Err(panic) => {
+                Err(JobError::new(Fate::Poison, format!("reading {}: {panic}", self.path)))
+            }
         }
     }
 

@@ -68,16 +68,14 @@ pub struct ExportDeps {
 
 impl Job for ExportSnapshot {
     const NAME: &'static str = "export-snapshot";
-    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_secs(4 * 3600) };
+    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_hours(4) };
     type Deps = ExportDeps;
 
     async fn run(&self, deps: &ExportDeps, attempt: &Attempt) -> Result<Done, JobError> {
         let started = Instant::now();
         let id = SnapshotId::new(deps.clock.now(), attempt.fence);
-        if let Stored::Superseded(why) = deps
-            .catalog
-            .begin_export(&self.library, attempt.fence, id.as_str(), self.limit)
-            .await?
+        if let Stored::Superseded(why) =
+            deps.catalog.begin_export(&self.library, attempt.fence, id.as_str(), self.limit).await?
         {
             return Err(JobError::superseded(why));
         }
@@ -249,11 +247,8 @@ fn push(writer: &mut SnapshotWriter, row: ExportRow, space: &SpaceId) -> Result<
         .faces
         .into_iter()
         .map(|face| {
-            let described = SnapshotFace {
-                face: i64::from(face.face),
-                bounds: face.seen.bbox,
-                row: 0,
-            };
+            let described =
+                SnapshotFace { face: i64::from(face.face), bounds: face.seen.bbox, row: 0 };
             (described, face.seen.embedding)
         })
         .unzip();
@@ -288,8 +283,7 @@ fn correct(image: &mut SnapshotImage, field: &str, value: serde_json::Value) {
         "description" => image.description = value.as_str().map(str::to_owned),
         "tags" => {
             let said: Vec<String> = serde_json::from_value(value).unwrap_or_default();
-            image.tags =
-                said.into_iter().map(|name| SnapshotTag { name, score: 1.0 }).collect();
+            image.tags = said.into_iter().map(|name| SnapshotTag { name, score: 1.0 }).collect();
         }
         _ => {}
     }

@@ -20,7 +20,7 @@ use crate::telemetry::metrics;
 /// First pause before another attempt; it doubles with each failed one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts.
-const BACKOFF_MAX: Duration = Duration::from_secs(300);
+const BACKOFF_MAX: Duration = Duration::from_mins(5);
 
 /// What is to be done with a job after a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,8 +129,9 @@ fn decode<J: Job>(claim: &Claim) -> Result<J, String> {
     if claim.kind != J::NAME {
         return Err(format!("a job of kind {:?} lies in the queue of {:?}", claim.kind, J::NAME));
     }
-    serde_json::from_slice(claim.payload.as_ref())
-        .map_err(|error| format!("the payload of {} {:?} does not decode: {error}", J::NAME, claim.id))
+    serde_json::from_slice(claim.payload.as_ref()).map_err(|error| {
+        format!("the payload of {} {:?} does not decode: {error}", J::NAME, claim.id)
+    })
 }
 
 /// The queue watches lease, budget and shutdown, and fires one cancellation for all three.
@@ -308,7 +309,8 @@ mod tests {
         let patient = Budget { attempts: u32::MAX, ..BUDGET };
         let mut last = Duration::ZERO;
         for failed_before in 0..40 {
-            let Decision::Retry(pause) = decide(&failed(Fate::Transient), failed_before, patient, 1.0)
+            let Decision::Retry(pause) =
+                decide(&failed(Fate::Transient), failed_before, patient, 1.0)
             else {
                 panic!("given up within its budget");
             };
@@ -321,8 +323,8 @@ mod tests {
     #[test]
     fn a_delay_that_the_failure_knows_is_honoured() {
         let mut error = JobError::new(Fate::Transient, "busy");
-        error.retry_after = Some(Duration::from_secs(60));
+        error.retry_after = Some(Duration::from_mins(1));
         let decision = decide(&Ended::Returned(Err(error)), 0, BUDGET, 1.0);
-        assert_eq!(decision, Decision::Retry(Duration::from_secs(60)));
+        assert_eq!(decision, Decision::Retry(Duration::from_mins(1)));
     }
 }

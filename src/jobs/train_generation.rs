@@ -25,6 +25,10 @@ const RECENT: u64 = 100;
 /// Learn from one snapshot.
 /// Safe to repeat: each try builds in a folder of its own, and only the newest token publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::unsafe_derive_deserialize,
+    reason = "tokio::select! expands to unsafe; ours is none"
+)]
 pub struct TrainGeneration {
     /// Whose images.
     pub library: LibraryId,
@@ -68,7 +72,7 @@ pub struct TrainDeps {
 
 impl Job for TrainGeneration {
     const NAME: &'static str = "train-generation";
-    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_secs(12 * 3600) };
+    const BUDGET: Budget = Budget { attempts: 3, wall_clock: Duration::from_hours(12) };
     type Deps = TrainDeps;
 
     async fn run(&self, deps: &TrainDeps, attempt: &Attempt) -> Result<Done, JobError> {
@@ -76,8 +80,10 @@ impl Job for TrainGeneration {
             return Ok(Done::Skipped("this snapshot was learned from already"));
         }
         let started = Instant::now();
-        let begun =
-            deps.catalog.begin_training(&self.library, attempt.fence, self.snapshot.as_str()).await?;
+        let begun = deps
+            .catalog
+            .begin_training(&self.library, attempt.fence, self.snapshot.as_str())
+            .await?;
         let Some(number) = begun else {
             return Err(JobError::superseded("a newer training of this library has begun"));
         };
@@ -243,10 +249,8 @@ impl TrainGeneration {
         if let Err(error) = result
             && error.fate != Fate::Superseded
         {
-            let failed = deps
-                .catalog
-                .fail_generation(&self.library, fence, number, &error.message)
-                .await;
+            let failed =
+                deps.catalog.fail_generation(&self.library, fence, number, &error.message).await;
             if let Ok(Stored::Superseded(_)) | Err(_) = failed {
                 tracing::debug!(generation = %number, "the failed generation is given up by the next training");
             }

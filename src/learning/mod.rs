@@ -14,6 +14,7 @@ mod improved;
 mod index;
 mod pickle;
 mod report;
+mod synonyms;
 mod together;
 mod words;
 

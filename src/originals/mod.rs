@@ -16,7 +16,9 @@ use crate::names::RelativePath;
 #[derive(Debug, thiserror::Error)]
 pub enum OriginalError {
     /// The root itself is away: a mount is missing, perhaps.
-    #[error("the folder of originals {root} cannot be opened: {cause}; is it mounted and readable?")]
+    #[error(
+        "the folder of originals {root} cannot be opened: {cause}; is it mounted and readable?"
+    )]
     Root {
         /// The library's root.
         root: PathBuf,
@@ -24,7 +26,9 @@ pub enum OriginalError {
         cause: std::io::Error,
     },
     /// The path leads out of the root.
-    #[error("{path} leads out of the folder of originals {root}: refused; move the file into the folder")]
+    #[error(
+        "{path} leads out of the folder of originals {root}: refused; move the file into the folder"
+    )]
     Outside {
         /// The path as recorded.
         path: RelativePath,
@@ -44,7 +48,9 @@ pub enum OriginalError {
         path: RelativePath,
     },
     /// Larger than the setting allows.
-    #[error("{path} has {bytes} bytes, more than the {bytes_max} allowed (vision.original_mib_max)")]
+    #[error(
+        "{path} has {bytes} bytes, more than the {bytes_max} allowed (vision.original_mib_max)"
+    )]
     TooLarge {
         /// The path as recorded.
         path: RelativePath,
@@ -85,8 +91,7 @@ pub fn read(
     path: &RelativePath,
     bytes_max: u64,
 ) -> Result<Option<Vec<u8>>, OriginalError> {
-    let root_error =
-        |cause: std::io::Error| OriginalError::Root { root: root.to_owned(), cause };
+    let root_error = |cause: std::io::Error| OriginalError::Root { root: root.to_owned(), cause };
     let folder = File::open(root).map_err(root_error)?;
     // NONBLOCK: opening a named pipe must not wait for its writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -107,8 +112,7 @@ pub fn read(
     if !facts.is_file() {
         return Err(OriginalError::NotAFile { path: path.clone() });
     }
-    let too_large =
-        |bytes| OriginalError::TooLarge { path: path.clone(), bytes, bytes_max };
+    let too_large = |bytes| OriginalError::TooLarge { path: path.clone(), bytes, bytes_max };
     if facts.len() > bytes_max {
         return Err(too_large(facts.len()));
     }
@@ -157,7 +161,14 @@ mod tests {
         std::fs::create_dir(root.path().join("folder.jpg")).unwrap();
         std::fs::write(root.path().join("big.jpg"), [0; 101]).unwrap();
         let fifo = root.path().join("pipe.jpg");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
         let error = |name| read(root.path(), &path(name), 100).unwrap_err();
         assert!(matches!(error("folder.jpg"), OriginalError::NotAFile { .. }));
         assert!(matches!(error("pipe.jpg"), OriginalError::NotAFile { .. }));

@@ -6,19 +6,19 @@
 
 use std::time::Duration;
 
-use fleetq::{Enqueued, Lane, NewJob, Queue};
+use fleetq::{Enqueued, Lane, NewJob, Place, Queue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::board::Board;
-use crate::catalog::{Catalog, WaitingImage};
+use crate::catalog::{Catalog, Stage, Stored, WaitingImage};
 use crate::jobs::{AnalyzeImage, Job, JobError};
-use crate::names::LibraryId;
+use crate::names::{Fence, LibraryId};
 use crate::telemetry::metrics;
 
 /// Images read from the catalogue and offered to the queue at once.
 const PAGE: u64 = 500;
 /// An image that has waited this long without news may have lost its job.
-const OVERDUE: Duration = Duration::from_secs(60);
+const OVERDUE: Duration = Duration::from_mins(1);
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Pass {
     pub waiting: usize,
     /// Jobs that were missing and are in the queue now.
     pub enqueued: usize,
+    /// Images whose job had been quarantined, which is recorded on them now.
+    pub quarantined: usize,
 }
 
 /// The queue's form of an analysis.
@@ -65,7 +67,13 @@ pub async fn reconcile(
     }
     if emptied {
         board.begin_epoch().await?;
-        tracing::info!(waiting = pass.waiting, enqueued = pass.enqueued, "Redis was empty: every waiting image is in the queue again");
+        tracing::info!(
+            waiting = pass.waiting,
+            enqueued = pass.enqueued,
+            "Redis was empty: every waiting image is in the queue again"
+        );
+    } else if pass.quarantined > 0 {
+        tracing::warn!(images = pass.quarantined, "quarantined jobs are recorded on their images");
     } else if pass.enqueued > 0 {
         tracing::warn!(enqueued = pass.enqueued, "images waited without a job: enqueued again");
     }
@@ -86,8 +94,40 @@ async fn offer_waiting(
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.image.clone());
         pass.waiting += page.len();
-        let jobs = page.iter().map(|waiting| analyze_job(library, waiting, Lane::Upload)).collect();
+        let jobs: Vec<NewJob> =
+            page.iter().map(|waiting| analyze_job(library, waiting, Lane::Upload)).collect();
+        let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
         let answers = queue.enqueue_many(jobs).await?;
-        pass.enqueued += answers.iter().filter(|answer| **answer == Enqueued::Added).count();
+        for ((waiting, id), answer) in page.iter().zip(&ids).zip(answers) {
+            match answer {
+                Enqueued::Added => pass.enqueued += 1,
+                Enqueued::Duplicate(Place::Dead) => {
+                    pass.quarantined +=
+                        record_quarantine(catalog, queue, library, waiting, id).await?;
+                }
+                Enqueued::Duplicate(_) => {}
+            }
+        }
     }
+}
+
+/// The queue quarantined this image's job after too many starts; no worker was left to say so on
+/// the image. Returns 1 where it is recorded now.
+async fn record_quarantine(
+    catalog: &Catalog,
+    queue: &Queue,
+    library: &LibraryId,
+    waiting: &WaitingImage,
+    id: &str,
+) -> Result<usize, JobError> {
+    let Some(dead) = queue.state(id).await?.filter(|job| job.place == Place::Dead) else {
+        return Ok(0);
+    };
+    let cause = dead.failure.map_or_else(String::new, |failure| failure.cause);
+    let reason = format!("its analysis was quarantined: {cause}");
+    let fence = Fence(dead.token);
+    let stored = catalog
+        .fail_image(library, &waiting.image, waiting.revision, fence, &reason, Stage::ALL)
+        .await?;
+    Ok(usize::from(stored == Stored::Stored))
 }

@@ -16,7 +16,7 @@ use crate::telemetry::metrics;
 /// Events handed on in one round.
 const BATCH: u64 = 200;
 /// Delivered events are kept this long, so that one can look what was told.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT: Duration = Duration::from_hours(24);
 /// Delivered events removed in one round.
 const PRUNED: u64 = 500;
 

@@ -123,7 +123,8 @@ impl Searcher {
     ) -> Result<Found, SearchError> {
         let query = checked(query)?;
         let generation = self.learned.generation(library).await;
-        let widened = generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
+        let widened =
+            generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
         let vector = self.vector(query, &widened).await?;
         let wanted = (limit * CANDIDATES_PER_HIT).max(CANDIDATES_MIN);
         let candidates =
@@ -170,9 +171,13 @@ impl Searcher {
         if let Some(index) = generation.map(|learned| &learned.index) {
             let is_older = |image: &str| !tail.holds(image);
             let found = index.search(vector, wanted, &is_older)?;
-            candidates.extend(found.into_iter().map(|(image, similarity)| Candidate { image, similarity }));
+            candidates.extend(
+                found.into_iter().map(|(image, similarity)| Candidate { image, similarity }),
+            );
         }
-        candidates.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then_with(|| a.image.cmp(&b.image)));
+        candidates.sort_by(|a, b| {
+            b.similarity.total_cmp(&a.similarity).then_with(|| a.image.cmp(&b.image))
+        });
         candidates.truncate(wanted);
         Ok(candidates)
     }

@@ -40,7 +40,9 @@ impl Api {
             .route("/v1/search", get(search))
             .route("/v1/status", get(status))
             .route("/v1/images/{*image}", get(image))
-            .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing at this address") })
+            .fallback(|| async {
+                problem(StatusCode::NOT_FOUND, "there is nothing at this address")
+            })
             .with_state(self)
     }
 }
@@ -57,7 +59,10 @@ struct SearchQuery {
     limit: Option<usize>,
 }
 
-async fn search(State(api): State<Api>, query: Result<Query<SearchQuery>, axum::extract::rejection::QueryRejection>) -> Response {
+async fn search(
+    State(api): State<Api>,
+    query: Result<Query<SearchQuery>, axum::extract::rejection::QueryRejection>,
+) -> Response {
     let Query(query) = match query {
         Ok(query) => query,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
@@ -141,7 +146,9 @@ impl From<ImageRecord> for ImageAnswer {
             description: analysis.and_then(|analysis| analysis.description.clone()),
             enriched_description: enriched.and_then(|enriched| enriched.description.clone()),
             tags: analysis
-                .map(|analysis| analysis.tags.iter().map(|tag| (tag.name.clone(), tag.score)).collect())
+                .map(|analysis| {
+                    analysis.tags.iter().map(|tag| (tag.name.clone(), tag.score)).collect()
+                })
                 .unwrap_or_default(),
             related_tags: enriched
                 .map(|enriched| enriched.tags.iter().map(|tag| tag.name.clone()).collect())
@@ -258,12 +265,19 @@ pub async fn status_of(
         };
         depths.insert((*name).to_owned(), answer);
     }
+    // A fleet that was started a moment ago has no library yet, which is nothing wrong.
+    let fresh = *library == LibraryId::main() && catalog.library(library).await?.is_none();
+    let (counts, current) = if fresh {
+        (StageCounts::default(), None)
+    } else {
+        (catalog.counts(library).await?, catalog.current_generation(library).await?)
+    };
     Ok(StatusAnswer {
         library: library.clone(),
-        counts: catalog.counts(library).await?.into(),
+        counts: counts.into(),
         queues: depths,
         workers: board.workers().await?,
-        generation: catalog.current_generation(library).await?.map(|current| current.number.0),
+        generation: current.map(|current| current.number.0),
         training: board.training(library).await?,
     })
 }

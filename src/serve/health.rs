@@ -30,7 +30,12 @@ pub struct Health {
 
 impl Health {
     /// The health of one process.
-    pub fn new(role: &'static str, catalog: Catalog, board: Board, metrics: PrometheusHandle) -> Self {
+    pub fn new(
+        role: &'static str,
+        catalog: Catalog,
+        board: Board,
+        metrics: PrometheusHandle,
+    ) -> Self {
         Self { role, catalog, board, metrics, stopping: Arc::default() }
     }
 

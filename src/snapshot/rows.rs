@@ -141,7 +141,7 @@ pub struct FileEntry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotManifest {
-    /// See [`SCHEMA_VERSION`].
+    /// The version of this format.
     pub schema_version: u32,
     /// Its own name.
     pub id: SnapshotId,

@@ -25,7 +25,9 @@ use crate::config::{Config, Secret};
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
     /// Another one runs on the same data.
-    #[error("another `eyefleet up` (pid {pid}) already runs on {data}: stop it, or choose another folder with EYEFLEET_DATA")]
+    #[error(
+        "another `eyefleet up` (pid {pid}) already runs on {data}: stop it, or choose another folder with EYEFLEET_DATA"
+    )]
     AlreadyRunning {
         /// The folder.
         data: PathBuf,
@@ -43,7 +45,9 @@ pub enum SuperviseError {
         cause: std::io::Error,
     },
     /// No Redis server to run.
-    #[error("redis-server was not found: run scripts/setup, install Debian's redis-server, or set REDIS_URL to one that runs")]
+    #[error(
+        "redis-server was not found: run scripts/setup, install Debian's redis-server, or set REDIS_URL to one that runs"
+    )]
     NoRedisServer,
     /// Redis did not come up.
     #[error("the private Redis did not come up: {why}; its log is {log}")]
@@ -106,7 +110,7 @@ impl Fleet {
             config.redis_url = Some(Secret::new(redis.url()));
         }
         let file = Arc::new(FleetFile::create(&run, &config)?);
-        let roles = Roles::start(&config, program, roles, file).await;
+        let roles = Roles::start(&config, program, roles, &file);
         let mut fleet = Self { config, redis, roles, _lock: lock };
         if let Err(error) = fleet.roles.ready().await {
             fleet.stop().await;

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::SuperviseError;
+use crate::snapshot::durable::hex;
 
 /// Longest path of a unix socket (`sun_path` has 108 bytes, one of them the closing zero).
 const SOCKET_PATH_MAX: usize = 107;
 /// Time to come up: reading a long append-only file back takes a while.
-const START_MAX: Duration = Duration::from_secs(120);
+const START_MAX: Duration = Duration::from_mins(2);
 /// Time to stop: the last fsync.
 const STOP_MAX: Duration = Duration::from_secs(20);
 
@@ -87,7 +88,7 @@ impl PrivateRedis {
         while Instant::now() < deadline {
             let gone = match &mut self.child {
                 Some(child) => child.try_wait().is_ok_and(|ended| ended.is_some()),
-                None => ask(&self.socket, &["PING"]).await.is_err(),
+                None => !lives(self.pid),
             };
             if gone {
                 return;
@@ -103,6 +104,11 @@ impl PrivateRedis {
             let _ended_anyway = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
+}
+
+fn lives(pid: u32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed());
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
 }
 
 fn spawn(folder: &Path, socket: &Path, log: &Path) -> Result<std::process::Child, SuperviseError> {
@@ -152,8 +158,7 @@ fn socket_path(data: &Path) -> Result<PathBuf, SuperviseError> {
         return Err(SuperviseError::file("use", &base)(cause));
     }
     let digest = Sha256::digest(data.as_os_str().as_encoded_bytes());
-    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Ok(base.join(format!("{name}.sock")))
+    Ok(base.join(format!("{}.sock", hex(&digest[..8]))))
 }
 
 /// The process id of the Redis on `socket`, if one answers and keeps its data in `folder`.

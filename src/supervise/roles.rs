@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::fleet_file::{FleetFile, RunningRole};
 use super::SuperviseError;
+use super::fleet_file::{FleetFile, RunningRole};
 use crate::config::Config;
 
 /// Time that a role gets to announce its address: opening a large index takes a while.
-const READY_MAX: Duration = Duration::from_secs(120);
+const READY_MAX: Duration = Duration::from_mins(2);
 /// First pause before a role that ended is started again; doubles up to the longest.
 const RESTART_FIRST: Duration = Duration::from_millis(200);
 /// Longest pause before a restart.
@@ -23,7 +23,7 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 /// Starts that may fail before the first good one: then the cause will not go away by itself.
 const FAILED_STARTS_MAX: u32 = 3;
 /// A role that ran this long was healthy: its next restart is quick again.
-const HEALTHY: Duration = Duration::from_secs(60);
+const HEALTHY: Duration = Duration::from_mins(1);
 
 /// One role to run.
 #[derive(Debug, Clone)]
@@ -73,11 +73,11 @@ struct Watched {
 }
 
 impl Roles {
-    pub(super) async fn start(
+    pub(super) fn start(
         config: &Config,
         program: &Path,
         specs: Vec<RoleSpec>,
-        file: Arc<FleetFile>,
+        file: &Arc<FleetFile>,
     ) -> Self {
         let stopping = CancellationToken::new();
         let mut watched = Vec::new();
@@ -92,14 +92,14 @@ impl Roles {
                 announce: config.data.join("run").join(format!("{}.addr", spec.name())),
                 log: log.clone(),
                 grace: config.grace,
-                file: Arc::clone(&file),
+                file: Arc::clone(file),
                 stopping: stopping.clone(),
                 started,
             };
             let name = keeper.name.clone();
             watched.push(Watched { name, log, start, task: tokio::spawn(keeper.keep()) });
         }
-        Self { stopping, file, watched }
+        Self { stopping, file: Arc::clone(file), watched }
     }
 
     /// Waits until every role has announced its address once.
@@ -135,7 +135,8 @@ impl Roles {
     }
 }
 
-/// The settings that a role cannot find out by itself. Everything else it inherits.
+/// The settings that this process decided and a role cannot find out by itself. The rest it reads
+/// from the same file and the inherited environment.
 fn environment(config: &Config, role: &str) -> Vec<(String, String)> {
     let mut variables = vec![
         ("EYEFLEET_DATA".to_owned(), config.data.display().to_string()),
@@ -147,6 +148,9 @@ fn environment(config: &Config, role: &str) -> Vec<(String, String)> {
         ("EYEFLEET_RUN__GRACE_SECONDS".to_owned(), config.grace.as_secs().to_string()),
         ("EYEFLEET_LOG__FILTER".to_owned(), config.log_filter.clone()),
     ];
+    if let Some(file) = &config.file {
+        variables.push(("EYEFLEET_CONFIG".to_owned(), file.display().to_string()));
+    }
     if let Some(url) = &config.redis_url {
         variables.push(("REDIS_URL".to_owned(), url.expose().to_owned()));
     }

@@ -45,7 +45,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = "eyefleet_build_info", Gauge, ["version", "role"], "Always 1; carries the version and the role of the process.";
-    JOBS_TOTAL = "eyefleet_jobs_total", Counter, ["kind", "outcome"], "Jobs that ended a run, by outcome (finished, skipped, retried, failed, quarantined, given_back, superseded).";
+    JOBS_TOTAL = "eyefleet_jobs_total", Counter, ["kind", "outcome"], "Jobs that ended a run, by outcome (`finished`, `skipped`, `retried`, `failed`, `quarantined`, `given_back`, `superseded`).";
     JOBS_RUNNING = "eyefleet_jobs_running", Gauge, ["kind"], "Jobs that run in this process now.";
     JOB_RUN_SECONDS = "eyefleet_job_run_seconds", Histogram, ["kind"], "Time from the start of a job's run to its end.";
     JOB_WAIT_SECONDS = "eyefleet_job_wait_seconds", Histogram, ["kind"], "Time from a job's entry into the queue to its claim.";
@@ -70,7 +70,8 @@ metrics! {
 
 /// Bucket bounds of every histogram in seconds: from a millisecond to ten minutes.
 const SECONDS: [f64; 16] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+    600.0,
 ];
 
 /// Time between two upkeeps of the recorder: without them histograms that nobody scrapes grow.
@@ -117,8 +118,18 @@ mod tests {
     fn names_follow_the_rules() {
         for metric in ALL {
             assert!(metric.name.starts_with("eyefleet_"), "{}", metric.name);
-            assert_eq!(metric.kind == Kind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-            assert_eq!(metric.kind == Kind::Histogram, metric.name.ends_with("_seconds") && metric.name != QUEUE_OLDEST_WAIT_SECONDS, "{}", metric.name);
+            assert_eq!(
+                metric.kind == Kind::Counter,
+                metric.name.ends_with("_total"),
+                "{}",
+                metric.name
+            );
+            assert_eq!(
+                metric.kind == Kind::Histogram,
+                metric.name.ends_with("_seconds") && metric.name != QUEUE_OLDEST_WAIT_SECONDS,
+                "{}",
+                metric.name
+            );
             assert!(metric.help.ends_with('.'), "{}", metric.name);
         }
     }

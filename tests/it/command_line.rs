@@ -15,9 +15,8 @@ fn wrong_usage_and_missing_fleets_have_their_exit_codes() {
 #[test]
 fn a_redis_that_is_away_is_named_without_its_password() {
     let data = tempfile::tempdir().unwrap();
-    let away = run(eyefleet(data.path())
-        .arg("status")
-        .env("REDIS_URL", "redis://:hunter2@127.0.0.1:1/0"));
+    let away =
+        run(eyefleet(data.path()).arg("status").env("REDIS_URL", "redis://:hunter2@127.0.0.1:1/0"));
     assert_eq!(away.status.code(), Some(1));
     let said = stderr(&away);
     assert!(said.contains("127.0.0.1:1"), "{said}");

@@ -1,4 +1,4 @@
-//! Roles that are started by hand against REDIS_URL and DATABASE_URL form a fleet.
+//! Roles that are started by hand against `REDIS_URL` and `DATABASE_URL` form a fleet.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,9 +28,8 @@ fn roles_by_hand_form_a_fleet() {
     let data = folder.path().join("data");
     std::fs::create_dir_all(&data).unwrap();
     let redis = Redis::start();
-    let mut roles: Vec<Running> = ["analyze", "export", "train", "intake"]
-        .map(|name| role(&data, &redis, name))
-        .into();
+    let mut roles: Vec<Running> =
+        ["analyze", "export", "train", "intake"].map(|name| role(&data, &redis, name)).into();
     photos(&folder.path().join("photos"), 60);
     let photos = folder.path().join("photos");
 

@@ -198,15 +198,17 @@ async fn real_photographs_get_no_invented_words() {
         return;
     };
     let decoder = Decoder::new(1, DecodeLimits::default());
-    let mut judged = 0;
+    let (mut judged, mut invented) = (0, Vec::new());
     for file in files {
         let path = file.expect("a readable folder").path();
         let seen = look(&decoder, std::fs::read(&path).expect("a readable file")).await;
-        assert!(seen.tags.is_empty(), "{} was tagged {:?}", path.display(), seen.tags);
-        assert_eq!(seen.description, None, "{}", path.display());
+        if !seen.tags.is_empty() || seen.description.is_some() {
+            invented.push((path, seen.tags, seen.description));
+        }
         judged += 1;
     }
     assert!(judged > 0, "{} is empty", folder.display());
+    assert!(invented.is_empty(), "words were invented for {invented:#?}");
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ pub fn photos(folder: &Path, count: u64) {
     std::fs::create_dir_all(folder).unwrap();
     for index in 0..count {
         let drawing = drawn::draw(Generator::Second, 11, index);
-        std::fs::write(folder.join(format!("{index:03}.jpg")), drawing.to_jpeg(88).unwrap()).unwrap();
+        std::fs::write(folder.join(format!("{index:03}.jpg")), drawing.to_jpeg(88).unwrap())
+            .unwrap();
     }
 }
 
@@ -141,7 +142,8 @@ impl Up {
             let facts = fleet_file(&self.data)?;
             let roles = facts["roles"].as_array()?;
             let ours = facts["pid"].as_u64()? == u64::from(self.process.0.id());
-            (ours && roles.len() == 6 && roles.iter().all(|role| role["url"].is_string())).then_some(())
+            (ours && roles.len() == 6 && roles.iter().all(|role| role["url"].is_string()))
+                .then_some(())
         });
     }
 

@@ -41,7 +41,10 @@ fn the_life_of_a_fleet() {
     let second = run(eyefleet(&data).arg("up"));
     assert_eq!(second.status.code(), Some(1));
     let said = stderr(&second);
-    assert!(said.contains("already runs") && said.contains(&up.process.0.id().to_string()), "{said}");
+    assert!(
+        said.contains("already runs") && said.contains(&up.process.0.id().to_string()),
+        "{said}"
+    );
 
     // Photos in, words out.
     photos(&folder.path().join("photos"), 12);
