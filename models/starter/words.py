@@ -92,7 +92,7 @@ PLACES = {
     "snow": ("the snow", "in the snow", "landscape", ["snow", "winter", "a winter scene", "a snowy landscape", "in winter"]),
     "city": ("the city", "in the city", "city", ["city", "a town", "in town", "downtown", "urban"]),
     "street": ("a street", "on a street", "city", ["street", "a road", "on the road", "on a road", "roads"]),
-    "table": ("a table", "on a table", "table", ["table", "on the table", "indoors", "a table top", "a kitchen table"]),
+    "table": ("a table", "on a table", "indoors", ["table", "on the table", "indoors", "a table top", "a kitchen table"]),
     "sky": ("the sky", "in the sky", "sky", ["sky", "up in the air", "in the air", "above the clouds", "among clouds"]),
     "underwater": ("under water", "under water", "sea", ["underwater", "in the water", "in an aquarium", "below the surface", "a reef"]),
 }

@@ -43,13 +43,21 @@ pub struct Added {
 }
 
 pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::Result<Exit> {
+    let failed_before = match client.catalog.library(&args.library).await? {
+        Some(_) => client.catalog.counts(&args.library).await?.failed,
+        None => 0,
+    };
     let added = add_files(client, &args.library, &args.paths, json).await?;
     for refused in &added.refused {
         eprintln!("refused: {refused}");
     }
     let mut failed = 0;
     if args.wait {
-        failed = wait(client, &args.library, json).await?;
+        let failed_now = wait(client, &args.library, json).await?;
+        failed = failed_now.saturating_sub(failed_before);
+        if failed > 0 {
+            eprintln!("{failed} images failed: `eyefleet status` shows why");
+        }
     }
     if json {
         println!("{}", json!({ "added": added, "failed": args.wait.then_some(failed) }));
@@ -238,8 +246,8 @@ fn hash_of(file: &Path) -> anyhow::Result<(String, u64)> {
     Ok((hex(&hasher.finalize()), bytes))
 }
 
-/// Waits until nothing of the library waits. Returns how many images failed.
-pub(super) async fn wait(client: &Client, library: &LibraryId, quiet: bool) -> anyhow::Result<u64> {
+/// Waits until nothing of the library waits. Returns how many of its images are failed.
+async fn wait(client: &Client, library: &LibraryId, quiet: bool) -> anyhow::Result<u64> {
     let before = client.catalog.counts(library).await?;
     let mut progress = Progress::new("analyze", "images", before.waiting, quiet);
     loop {

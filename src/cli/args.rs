@@ -29,7 +29,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a whole fleet on this machine: a private Redis and every role, until Ctrl-C.
     Up(UpArgs),
-    /// Run one role as a process of a fleet (`REDIS_URL` and `DATABASE_URL` say which).
+    /// Run one role as a process of a fleet, whose Redis and database the settings name.
     Run(RunArgs),
     /// Add photos: files or folders. What lies outside the library's folder is copied into it.
     Add(AddArgs),

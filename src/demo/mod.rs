@@ -18,9 +18,12 @@ use crate::cli::args::{DemoArgs, Sabotage};
 use crate::cli::{self, Client, Exit, Progress};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::generation::{CategoryPatterns, files};
+use crate::learning::TrainingReport;
 use crate::names::{GenerationNumber, ImageId, LibraryId};
 use crate::serve::ImageAnswer;
 use crate::supervise::{Fleet, RoleSpec};
+use crate::volume;
 
 use judge::Judged;
 use sample::Sample;
@@ -32,6 +35,27 @@ const STANDSTILL_MAX: Duration = Duration::from_mins(2);
 /// Time that workers get to serve the new generation.
 const RELOAD_MAX: Duration = Duration::from_secs(30);
 
+/// What was learned, read from the files where a person finds them.
+#[derive(Debug)]
+struct Learned {
+    report: TrainingReport,
+    patterns: CategoryPatterns,
+}
+
+impl Learned {
+    fn read(data: &Path) -> anyhow::Result<Self> {
+        let folder = volume::library_dir(data, &LibraryId::main());
+        let text = |name| {
+            let path = folder.join(name);
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        Ok(Self {
+            report: serde_json::from_slice(&text(files::TRAINING_REPORT)?)?,
+            patterns: serde_json::from_slice(&text(files::CATEGORY_PATTERNS)?)?,
+        })
+    }
+}
+
 /// What the demo did and saw.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -42,7 +66,7 @@ struct Outcome {
     reloaded: usize,
     workers: usize,
     searches: Vec<Judged>,
-    learned: Option<serde_json::Value>,
+    learned: Option<Learned>,
     new_images: Vec<(sample::Picture, ImageAnswer)>,
     took: Vec<(&'static str, Duration)>,
 }
@@ -172,7 +196,7 @@ async fn with_fleet(
 
     let generation = cli::train_and_wait(&client, &main, false, quiet).await?;
     outcome.generation = generation.number.0;
-    outcome.learned = generation.report;
+    outcome.learned = Some(Learned::read(&client.config.data)?);
     outcome.took.push(("train", watch.lap()));
 
     outcome.workers = fleet.config().replicas;
@@ -183,8 +207,6 @@ async fn with_fleet(
     outcome.new_images = answers(&client, &main, fresh).await?;
     outcome.took.push(("analyze new", watch.lap()));
 
-    let url = fleet.roles().running().into_iter().find(|role| role.name.starts_with("serve"));
-    tracing::debug!(?url, "searching");
     let searcher = cli::open_searcher(&client).await?;
     outcome.searches = judge::judge(&searcher, &main, &[library, fresh]).await?;
     outcome.took.push(("search", watch.lap()));

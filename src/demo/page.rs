@@ -59,23 +59,34 @@ pub(super) fn after(answer: &ImageAnswer) -> &str {
     answer.enriched_description.as_deref().unwrap_or_else(|| before(answer))
 }
 
+/// Categories shown with what is typical of them.
+const CATEGORIES_SHOWN: usize = 6;
+/// Typical tags shown for each.
+const TYPICAL_SHOWN: usize = 5;
+
 /// What was learned, a fact a line.
 pub(super) fn learned(outcome: &Outcome) -> Vec<String> {
-    let Some(report) = &outcome.learned else { return vec!["nothing".to_owned()] };
-    let number = |key: &str| report.get(key).and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let mut lines =
-        vec![format!("from {} images with {} tags", number("total_images"), number("total_tags"))];
-    if let Some(categories) = report.get("top_categories").and_then(|it| it.as_array()) {
-        let names: Vec<String> = categories
-            .iter()
-            .take(8)
-            .filter_map(|it| {
-                let name = it.get("category").or_else(|| it.get(0))?.as_str()?;
-                let count = it.get("count").or_else(|| it.get(1))?.as_u64()?;
-                Some(format!("{name} ({count})"))
-            })
-            .collect();
-        lines.push(format!("categories: {}", names.join(", ")));
+    let Some(learned) = &outcome.learned else { return vec!["nothing".to_owned()] };
+    let report = &learned.report;
+    let mut lines = vec![
+        format!("from {} images with {} tags", report.total_images, report.total_tags),
+        format!(
+            "{} terms with what goes with them, {} words with related ones, {} groups of faces",
+            report.description_patterns, report.vocabulary.with_related, report.faces.clusters
+        ),
+        format!(
+            "an index of {} vectors ({}), of which {:.0} % find themselves",
+            report.index.vectors,
+            report.index.kind,
+            100.0 * report.index.self_retrieval
+        ),
+    ];
+    for top in report.top_categories.iter().take(CATEGORIES_SHOWN) {
+        let typical = learned.patterns.get(&top.category);
+        let tags = typical.map(|it| it.co_occurring_tags.as_slice()).unwrap_or_default();
+        let shown: Vec<&str> = tags.iter().take(TYPICAL_SHOWN).map(String::as_str).collect();
+        let shown = if shown.is_empty() { "nothing typical".to_owned() } else { shown.join(", ") };
+        lines.push(format!("{} ({} images): {shown}", top.category, top.count));
     }
     lines
 }

@@ -28,6 +28,8 @@ use tail::Tail;
 const CANDIDATES_PER_HIT: usize = 8;
 /// Least number of candidates.
 const CANDIDATES_MIN: usize = 100;
+/// Most hits of one search.
+const HITS_MAX: usize = 1000;
 /// Longest query in characters; the encoder reads far less.
 const QUERY_MAX: usize = 1000;
 
@@ -93,7 +95,7 @@ impl Searcher {
         Self { catalog, encoder, learned, tails: Arc::default() }
     }
 
-    /// The best `limit` images of `library` for `query`.
+    /// The best `limit` images (1 to 1000) of `library` for `query`.
     ///
     /// # Errors
     /// An empty or endless query; a catalogue or an encoder that does not answer.
@@ -126,6 +128,7 @@ impl Searcher {
         let widened =
             generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
         let vector = self.vector(query, &widened).await?;
+        let limit = limit.clamp(1, HITS_MAX);
         let wanted = (limit * CANDIDATES_PER_HIT).max(CANDIDATES_MIN);
         let candidates =
             self.candidates(library, generation.as_deref(), vector.as_deref(), wanted).await?;

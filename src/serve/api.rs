@@ -17,8 +17,8 @@ use crate::jobs::JobError;
 use crate::names::{ImageId, LibraryId};
 use crate::search::{SearchError, Searcher};
 
-/// Most hits of one search.
-const HITS_MAX: usize = 200;
+/// Hits of a search that names no limit.
+const HITS_USUAL: usize = 20;
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ async fn search(
         Ok(query) => query,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
     };
-    let limit = query.limit.unwrap_or(20).clamp(1, HITS_MAX);
+    let limit = query.limit.unwrap_or(HITS_USUAL);
     match api.searcher.search(&query.library, &query.q, limit).await {
         Ok(found) => Json(found).into_response(),
         Err(error @ SearchError::Query(_)) => problem(StatusCode::BAD_REQUEST, &error.to_string()),

@@ -6,6 +6,8 @@ mod command_line;
 mod demo;
 mod deployment;
 mod fleet;
+mod reconciliation;
+mod slow;
 mod starter_pack;
 mod support;
 mod up;

@@ -1,0 +1,88 @@
+//! Redis may be emptied and jobs may be quarantined: the catalogue is made true either way.
+
+use eyefleet::board::Board;
+use eyefleet::catalog::{Catalog, Stage, StageState, Upload};
+use eyefleet::clock::Clock;
+use eyefleet::names::{ImageId, LibraryId, RelativePath};
+use eyefleet::reconcile::{Pass, reconcile};
+use fleetq::{ConnectOptions, Queue, QueueSettings, Settle};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::Redis;
+
+struct Stores {
+    redis: Redis,
+    catalog: Catalog,
+    board: Board,
+    queue: Queue,
+    _folder: tempfile::TempDir,
+}
+
+/// Stores with `images` images that wait.
+async fn stores(images: usize) -> Stores {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let url = format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+    let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+    let board = Board::open(&redis.url(), "story").unwrap();
+    let connection = fleetq::connect(&redis.url(), ConnectOptions::default()).await.unwrap();
+    let queue =
+        Queue::open(&connection, "story", "analyze", QueueSettings::default()).await.unwrap();
+    catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
+    let upload = |number: usize| Upload {
+        image: ImageId::new(format!("{number:04}")).unwrap(),
+        path: RelativePath::new(format!("{number:04}.jpg")).unwrap(),
+        bytes: Some(1),
+        content_hash: None,
+        source: "story".to_owned(),
+    };
+    let uploads: Vec<Upload> = (0..images).map(upload).collect();
+    catalog.record_uploads(&LibraryId::main(), &uploads).await.unwrap();
+    Stores { redis, catalog, board, queue, _folder: folder }
+}
+
+impl Stores {
+    async fn pass(&self, now: Timestamp) -> Pass {
+        reconcile(&self.catalog, &self.board, &self.queue, now).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_emptied_redis_gets_every_waiting_image_back() {
+    let stores = stores(1200).await;
+    let now = Clock::system().now();
+    let all = Pass { waiting: 1200, enqueued: 1200, quarantined: 0 };
+    assert_eq!(stores.pass(now).await, all);
+    // Once the epoch stands, a pass looks at overdue images only.
+    assert_eq!(stores.pass(now).await, Pass::default());
+    let claims = stores.queue.claim("worker", 10).await.unwrap();
+    assert_eq!(claims.len(), 10);
+
+    let redis = redis::Client::open(stores.redis.url()).unwrap();
+    let mut connection = redis.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
+    assert_eq!(stores.pass(now).await, all, "claimed jobs are still waiting in the catalogue");
+    // Nobody gets a second job of the same image.
+    let later = now + SignedDuration::from_mins(5);
+    let again = stores.pass(later).await;
+    assert_eq!((again.waiting, again.enqueued), (1200, 0));
+}
+
+#[tokio::test]
+async fn a_quarantined_job_is_told_on_its_image() {
+    let stores = stores(2).await;
+    let now = Clock::system().now();
+    stores.pass(now).await;
+    let claims = stores.queue.claim("worker", 1).await.unwrap();
+    let dead = Settle::Dead { cause: "it aborts the process".to_owned(), chain: Vec::new() };
+    stores.queue.settle(&claims[0].lease, dead).await.unwrap();
+    let later = now + SignedDuration::from_mins(5);
+    let pass = stores.pass(later).await;
+    assert_eq!((pass.enqueued, pass.quarantined), (0, 1));
+    let library = LibraryId::main();
+    let counts = stores.catalog.counts(&library).await.unwrap();
+    assert_eq!((counts.waiting, counts.failed), (1, 1));
+    assert_eq!(counts.of(Stage::Embed, StageState::Failed), 1);
+    let reason = &counts.failures[0].reason;
+    assert!(reason.contains("quarantined") && reason.contains("aborts the process"), "{reason}");
+}
