@@ -206,9 +206,11 @@ MAKERS = [leaves, leaves, bodies, bodies, bodies, coins, coins, texture, glyphs,
 
 
 def outlier(rng, size, drawings):
-    """One picture, uint8 [size, size, 3]."""
+    """One picture, uint8 [size, size, 3]; without drawings, only from chance."""
+    makers = MAKERS if drawings is not None else [m for m in MAKERS if m not in (shuffled, weathered)]
+
     def one():
-        maker = MAKERS[rng.integers(0, len(MAKERS))]
+        maker = makers[rng.integers(0, len(makers))]
         if maker in (shuffled, weathered):
             return np.clip(maker(rng, size, drawings[rng.integers(0, len(drawings))]), 0, 1)
         return np.clip(maker(rng, size), 0, 1)

@@ -209,8 +209,8 @@ pub struct GenerationsArgs {
 /// `eyefleet demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Pictures in the sample library.
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(40..=100_000))]
+    /// Pictures in the sample library; each of the 52 subjects comes equally often.
+    #[arg(long, default_value_t = 312, value_parser = clap::value_parser!(u64).range(40..=100_000))]
     pub images: u64,
     /// New pictures that are analyzed after the training.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]

@@ -20,8 +20,8 @@ pub(super) struct Query {
 /// The three searches of the demo.
 pub(super) const QUERIES: [Query; 3] = [
     Query { text: "a sailboat on the sea", is_right: |truth| truth.subject == "sailboat" },
-    Query { text: "pizza", is_right: |truth| truth.subject == "pizza" },
-    Query { text: "a snowman", is_right: |truth| truth.subject == "snowman" },
+    Query { text: "a slice of watermelon", is_right: |truth| truth.subject == "watermelon" },
+    Query { text: "a snowman in winter", is_right: |truth| truth.subject == "snowman" },
 ];
 
 /// A search and whether the truth is in its first hits.
