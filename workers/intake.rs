@@ -7,16 +7,23 @@ use anyhow::Context;
 use eyefleet::board::Version;
 use eyefleet::catalog::{Catalog, Stage, StageState};
 use eyefleet::cli::Client;
+use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
-use eyefleet::reconcile::reconcile;
-use eyefleet::relay;
+use eyefleet::reconcile::Reconciler;
 use eyefleet::telemetry::metrics;
+use eyefleet::{relay, volume};
 use fleetq::{LeaderLease, Queue, Term};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::process::Process;
 
-/// Length of a term; renewed at every round.
+/// Length of a term.
 const TERM: Duration = Duration::from_secs(10);
+/// Time between two renewals.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// Batches of events relayed in one round.
+const RELAY_BATCHES: usize = 20;
 /// Time between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
 /// Time between two counts of catalogue and queues for the metrics.
@@ -32,15 +39,13 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         &running.name,
         TERM,
     )?;
-    let mut term = None;
+    let (say, leading) = watch::channel(false);
+    let leader = tokio::spawn(lead(lease, say, running.stop.clone()));
+    let mut reconciler = Reconciler::default();
     let mut counted: Option<Instant> = None;
     while !running.stop.is_cancelled() {
-        term = lead(&lease, term).await;
-        ::metrics::gauge!(metrics::LEADER).set(f64::from(u8::from(term.is_some())));
-        if term.is_some() {
-            if let Err(error) = round(client).await {
-                tracing::warn!(%error, "this round was not finished; the next one repeats it");
-            }
+        if *leading.borrow() {
+            round(client, &mut reconciler).await;
             if counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
                 counted = Some(Instant::now());
                 if let Err(error) = count(client).await {
@@ -53,16 +58,31 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
             () = running.stop.cancelled() => {}
         }
     }
+    leader.await?;
+    running.end().await
+}
+
+/// Holds the lease whenever it can, in a task of its own: a long round must not lose it.
+async fn lead(lease: LeaderLease, say: watch::Sender<bool>, stop: CancellationToken) {
+    let mut term = None;
+    while !stop.is_cancelled() {
+        term = next_term(&lease, term).await;
+        say.send_replace(term.is_some());
+        ::metrics::gauge!(metrics::LEADER).set(f64::from(u8::from(term.is_some())));
+        tokio::select! {
+            () = tokio::time::sleep(RENEW_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
     if let Some(term) = term
         && let Err(error) = lease.release(term).await
     {
         tracing::debug!(%error, "the lease runs out by itself");
     }
-    running.end().await
 }
 
 /// The term that this process leads in, if it does.
-async fn lead(lease: &LeaderLease, term: Option<Term>) -> Option<Term> {
+async fn next_term(lease: &LeaderLease, term: Option<Term>) -> Option<Term> {
     if let Some(term) = term
         && matches!(lease.renew(term).await, Ok(true))
     {
@@ -83,20 +103,53 @@ async fn lead(lease: &LeaderLease, term: Option<Term>) -> Option<Term> {
     }
 }
 
-/// One round of the leader: safe to repeat, and for two leaders to do at once.
-async fn round(client: &Client) -> Result<(), JobError> {
-    announce(client).await?;
-    reconcile(&client.catalog, &client.board, &client.analyze, client.clock.now()).await?;
-    while relay::relay(&client.catalog, &client.board).await? > 0 {}
-    relay::prune(&client.catalog, client.clock.now()).await
+/// One round of the leader: safe to repeat, and for two leaders to do at once. Its parts do not
+/// depend on each other, so a failing one does not stop the others.
+async fn round(client: &Client, reconciler: &mut Reconciler) {
+    let now = client.clock.now();
+    let parts = [
+        ("announcing generations", announce(client).await),
+        (
+            "reconciling",
+            reconciler.step(&client.catalog, &client.board, &client.analyze, now).await.map(drop),
+        ),
+        ("relaying events", relay_some(client).await),
+        ("pruning events", relay::prune(&client.catalog, now).await),
+    ];
+    for (part, result) in parts {
+        if let Err(error) = result {
+            tracing::warn!(%error, part, "not finished in this round; the next one repeats it");
+        }
+    }
 }
 
-/// The version keys are copies of the catalogue's: made true here.
+/// A bounded number of batches; what is left waits for the next round.
+async fn relay_some(client: &Client) -> Result<(), JobError> {
+    for _ in 0..RELAY_BATCHES {
+        if relay::relay(&client.catalog, &client.board).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The version keys and the links on the volume are copies of the catalogue's word: made true here.
 async fn announce(client: &Client) -> Result<(), JobError> {
     for library in client.catalog.libraries().await? {
-        if let Some(current) = client.catalog.current_generation(&library.id).await? {
-            let version = Version { change: current.change, number: current.number };
-            client.board.announce(&library.id, version).await?;
+        let Some(current) = library.current else { continue };
+        let version = Version { change: current.change, number: current.number };
+        client.board.announce(&library.id, version).await?;
+        let folder = volume::library_dir(&client.config.data, &library.id);
+        let linked = tokio::task::spawn_blocking(move || {
+            let store = GenerationStore::new(folder);
+            if store.current_link()? != Some(current.number) {
+                store.set_current_link(current.number)?;
+            }
+            Ok::<_, GenerationError>(())
+        });
+        match linked.await {
+            Ok(linked) => linked?,
+            Err(panic) => tracing::error!(%panic, "setting the current link broke"),
         }
     }
     Ok(())

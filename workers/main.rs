@@ -11,6 +11,7 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use eyefleet::catalog::CatalogError;
 use eyefleet::cli::{self, Cli, Client, Command, Exit, Role};
 use eyefleet::config::Config;
 
@@ -30,10 +31,23 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
+            if error.chain().any(is_closed_pipe) {
+                // Whoever read the output has seen enough.
+                return Exit::Done.into();
+            }
             eprintln!("eyefleet: {error:#}");
-            Exit::Failed.into()
+            let unknown = error.chain().find_map(|cause| cause.downcast_ref::<CatalogError>());
+            match unknown {
+                Some(CatalogError::UnknownLibrary(_)) => Exit::NotFound.into(),
+                _ => Exit::Failed.into(),
+            }
         }
     }
+}
+
+fn is_closed_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let error = cause.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
@@ -59,7 +73,10 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             eyefleet::telemetry::start_logging(&config, "up")?;
             up::up(config, &args).await
         }
-        Command::Demo(args) => eyefleet::demo::demo(config, &args, cli.json).await,
+        Command::Demo(args) => {
+            let stop = process::stop_signal(false)?;
+            eyefleet::demo::demo(config, &args, cli.json, stop).await
+        }
         command => {
             let client = Client::open(config).await?;
             cli::run(client, command, cli.json).await

@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 /// Time that a role waits at its start for a Redis that is not there yet.
 const REDIS_WAIT_MAX: Duration = Duration::from_mins(1);
 
+/// Time that handlers get to give their jobs back after the grace.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(4);
+
 /// One process of the fleet.
 pub struct Process {
     /// Stores and settings.
@@ -145,8 +148,12 @@ impl Running {
                     "grace is over: running jobs are given back"
                 );
                 handle.interrupt();
-                // Never ends by itself: the worker ends, and with it the select below.
-                std::future::pending::<()>().await;
+                // Giving back waits for a Redis that is away; beyond this the leases run out.
+                tokio::time::sleep(GIVE_BACK_MAX).await;
+                tracing::warn!(
+                    running = handle.held(),
+                    "not all jobs were given back: their leases run out"
+                );
             }
         };
         tokio::select! {
@@ -168,11 +175,12 @@ impl Running {
     }
 }
 
-/// Fires at SIGTERM, SIGINT and, where asked for, at the end of standard input.
+/// Fires at SIGTERM, SIGINT, SIGHUP and, where asked for, at the end of standard input.
 pub fn stop_signal(with_stdin: bool) -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let fire = stop.clone();
     tokio::spawn(async move {
         let input_ended = async {
@@ -186,6 +194,7 @@ pub fn stop_signal(with_stdin: bool) -> anyhow::Result<CancellationToken> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
             () = input_ended => {}
         }
         fire.cancel();

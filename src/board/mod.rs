@@ -6,11 +6,11 @@
 //! | key | type | content | lifetime |
 //! |---|---|---|---|
 //! | `{ns}:generations` | hash | library -> `change:number` of the current generation | rewritten by the leader |
-//! | `{ns}:epoch` | string | set by the leader; missing means that Redis was emptied | for ever |
+//! | `{ns}:epoch` | string | `begun` or `stands`; missing means that Redis was emptied | for ever |
 //! | `{ns}:seen` | sorted set | worker -> when it reported last (Redis time, seconds) | pruned after an hour |
 //! | `{ns}:workers` | hash | worker -> what it reported, JSON | pruned with `seen` |
 //! | `{ns}:training:<library>` | string | step and share of the running training, JSON | 30 s |
-//! | `{ns}:leader` | string | the leader's lease (kept by `fleetq`) | its lease |
+//! | `{ns}:leader:intake` | hash | the leader's lease (kept by `fleetq`) | for ever, one key |
 //! | `{ns}:events` | channel | events of the outbox, JSON | not stored |
 
 use std::collections::BTreeMap;
@@ -47,6 +47,20 @@ impl BoardError {
         Fate::Transient
     }
 }
+
+/// How far the epoch of a Redis has come: the time since it was last found empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Epoch {
+    /// It was emptied: the queues know nothing.
+    None,
+    /// A leader is putting what waits into the queues.
+    Begun,
+    /// Everything that waited at its beginning is in the queues.
+    Stands,
+}
+
+const EPOCH_BEGUN: &str = "begun";
+const EPOCH_STANDS: &str = "stands";
 
 /// Which generation is current. `change` rises with every publication and every rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,22 +181,49 @@ impl Board {
             .map_err(BoardError::when("announce the current generation"))
     }
 
-    /// Whether Redis still knows this epoch; `false` after it was emptied.
+    /// How far the epoch of this Redis has come.
     ///
     /// # Errors
     /// When Redis is away.
-    pub async fn epoch_stands(&self) -> Result<bool, BoardError> {
+    pub async fn epoch(&self) -> Result<Epoch, BoardError> {
         let mut redis = self.redis.clone();
-        redis.exists(self.key("epoch")).await.map_err(BoardError::when("read the epoch"))
+        let text: Option<String> =
+            redis.get(self.key("epoch")).await.map_err(BoardError::when("read the epoch"))?;
+        Ok(match text.as_deref() {
+            None => Epoch::None,
+            Some(EPOCH_STANDS) => Epoch::Stands,
+            Some(_) => Epoch::Begun,
+        })
     }
 
-    /// Begins an epoch: everything in the catalogue that waits is in the queues.
+    /// Notes that the walk of a new epoch has begun.
     ///
     /// # Errors
     /// When Redis is away.
     pub async fn begin_epoch(&self) -> Result<(), BoardError> {
         let mut redis = self.redis.clone();
-        redis.set::<_, _, ()>(self.key("epoch"), 1).await.map_err(BoardError::when("set the epoch"))
+        redis
+            .set::<_, _, ()>(self.key("epoch"), EPOCH_BEGUN)
+            .await
+            .map_err(BoardError::when("begin an epoch"))
+    }
+
+    /// Notes that everything that waits in the catalogue is in the queues; `false` where Redis was
+    /// emptied since `begin_epoch`.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn complete_epoch(&self) -> Result<bool, BoardError> {
+        let mut redis = self.redis.clone();
+        // Set only where it exists: an emptied Redis has lost what was offered before.
+        let set: Option<String> = redis::cmd("SET")
+            .arg(self.key("epoch"))
+            .arg(EPOCH_STANDS)
+            .arg("XX")
+            .query_async(&mut redis)
+            .await
+            .map_err(BoardError::when("complete an epoch"))?;
+        Ok(set.is_some())
     }
 
     /// Says what this process serves. To be repeated more often than every 15 s.

@@ -110,7 +110,19 @@ impl Catalog {
         }
         give_up_older(&change, library, fence).await?;
         let newest = of_library().order_by_desc(Column::Number).one(&change).await?;
-        let number = newest.map_or(1, |newest| newest.number + 1);
+        // A number whose training was given up and that nobody has seen is used again, so that a
+        // killed trainer leaves no gap.
+        let given_up = newest
+            .as_ref()
+            .filter(|it| it.state == GenerationState::Failed.as_str() && it.snapshot == snapshot);
+        let number = match (given_up, &newest) {
+            (Some(given_up), _) => given_up.number,
+            (None, Some(newest)) => newest.number + 1,
+            (None, None) => 1,
+        };
+        if given_up.is_some() {
+            Entity::delete_by_id((library.to_string(), number)).exec(&change).await?;
+        }
         Entity::insert(ActiveModel {
             library: Set(library.to_string()),
             number: Set(number),

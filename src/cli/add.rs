@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::{Client, Exit, Progress};
 use crate::catalog::{Change, Upload, WaitingImage};
 use crate::names::{ImageId, LibraryId, RelativePath};
 use crate::reconcile::analyze_job;
-use crate::snapshot::durable::hex;
+use crate::snapshot::durable::{hex, sync_folder};
 use crate::volume;
 
 /// Endings of the formats that can be decoded. Folders are searched for these only; a file that
@@ -60,9 +61,9 @@ pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::
         }
     }
     if json {
-        println!("{}", json!({ "added": added, "failed": args.wait.then_some(failed) }));
+        say!("{}", json!({ "added": added, "failed": args.wait.then_some(failed) }));
     } else {
-        println!(
+        say!(
             "added {} of {} files ({} unchanged, {} refused)",
             added.enqueued,
             added.files,
@@ -202,31 +203,38 @@ fn take_one(file: &Path, root: &Path) -> anyhow::Result<Upload> {
 }
 
 /// Copies a file beneath the root, whole or not at all; the same content under the same name is
-/// there already the second time.
+/// there already the second time. Another photo of the same name is kept beside it, told apart by
+/// its content.
 fn copy_in(file: &Path, hash: &str, root: &Path) -> anyhow::Result<PathBuf> {
     let name = file.file_name().context("it has no name")?;
     let folder = root.join(ADDED);
     std::fs::create_dir_all(&folder)?;
-    let mut relative = Path::new(ADDED).join(name);
-    if root.join(&relative).exists() && hash_of(&root.join(&relative))?.0 != hash {
-        // Another photo of this name: both are kept, told apart by content.
-        let stem = Path::new(name).file_stem().unwrap_or(name).to_os_string();
-        let mut distinct = stem;
-        distinct.push(format!("-{}", &hash[..12]));
-        if let Some(ending) = Path::new(name).extension() {
-            distinct.push(".");
-            distinct.push(ending);
+    let mut distinct = Path::new(name).file_stem().unwrap_or(name).to_os_string();
+    distinct.push(format!("-{}", &hash[..12]));
+    if let Some(ending) = Path::new(name).extension() {
+        distinct.push(".");
+        distinct.push(ending);
+    }
+    for name in [name, distinct.as_os_str()] {
+        let relative = Path::new(ADDED).join(name);
+        let target = root.join(&relative);
+        if !target.exists() {
+            let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
+            std::io::copy(&mut File::open(file)?, &mut aside)?;
+            aside.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+            aside.as_file().sync_all()?;
+            // Another `add` may have taken the name meanwhile: its file must not be replaced.
+            match aside.persist_noclobber(&target) {
+                Ok(_) => sync_folder(&folder)?,
+                Err(refused) if refused.error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(refused) => return Err(refused.error.into()),
+            }
         }
-        relative = Path::new(ADDED).join(distinct);
+        if hash_of(&target)?.0 == hash {
+            return Ok(relative);
+        }
     }
-    let target = root.join(&relative);
-    if !target.exists() {
-        let mut aside = tempfile::NamedTempFile::new_in(&folder)?;
-        std::io::copy(&mut File::open(file)?, &mut aside)?;
-        aside.as_file().sync_all()?;
-        aside.persist(&target)?;
-    }
-    Ok(relative)
+    anyhow::bail!("{} holds something else already", root.join(ADDED).join(&distinct).display())
 }
 
 /// sha256 in hex, and the number of bytes.

@@ -233,7 +233,7 @@ pub enum Sabotage {
     ShuffledVectors,
     /// Redis is emptied while pictures are analyzed.
     FlushedRedis,
-    /// Analyze workers are killed while they work.
+    /// Workers of every kind are killed while they work.
     KilledWorkers,
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::args::{ExportArgs, Limit};
+use super::queued::{Queued, ask_for, look_up};
 use super::{Client, Exit, Progress};
-use crate::catalog::{Export, ExportState};
+use crate::catalog::{CatalogError, Export, ExportState};
 use crate::jobs::ExportSnapshot;
 use crate::names::LibraryId;
 
@@ -26,20 +26,20 @@ pub(super) async fn export(client: &Client, args: &ExportArgs, json: bool) -> an
     if !args.wait {
         let job = enqueue(client, &args.library, limit).await?;
         if json {
-            println!("{}", json!({ "enqueued": job }));
+            say!("{}", json!({ "enqueued": job }));
         } else {
-            println!("export of library {} is enqueued", args.library);
+            say!("export of library {} is enqueued", args.library);
         }
         return Ok(Exit::Done);
     }
     let export = export_and_wait(client, &args.library, limit, json).await?;
     if json {
-        println!(
+        say!(
             "{}",
             json!({ "snapshot": export.export, "images": export.images, "skipped": export.skipped })
         );
     } else {
-        println!("exported {} images into snapshot {}", export.images, export.export);
+        say!("exported {} images into snapshot {}", export.images, export.export);
     }
     Ok(Exit::Done)
 }
@@ -49,15 +49,13 @@ async fn enqueue(
     library: &LibraryId,
     limit: Option<u64>,
 ) -> anyhow::Result<String> {
-    client
-        .catalog
-        .library(library)
-        .await?
-        .with_context(|| format!("there is no library {library} yet: add photos to it first"))?;
+    if client.catalog.library(library).await?.is_none() {
+        return Err(CatalogError::UnknownLibrary(library.clone()).into());
+    }
     let request = Uuid::now_v7().to_string();
     let job = ExportSnapshot { library: library.clone(), limit, request };
     let id = job.id();
-    client.export.enqueue(job.queued()?).await?;
+    ask_for(&client.export, job.queued()?).await?;
     Ok(id)
 }
 
@@ -79,7 +77,7 @@ pub async fn export_and_wait(
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         // Asked before the exports: a job that is gone has written its row.
-        let still_queued = client.export.state(&id).await?.is_some();
+        let still_queued = matches!(look_up(&client.export, &id).await?, Queued::Alive);
         let exports = client.catalog.exports(library, RECENT).await?;
         let newest = exports.into_iter().find(|export| !known.contains(&export.export));
         let Some(export) = newest else {
@@ -92,7 +90,7 @@ pub async fn export_and_wait(
         progress.set_total(export.images);
         progress.set(export.images);
         match export.state {
-            ExportState::Done => {
+            ExportState::Done if !still_queued => {
                 progress.finish();
                 return Ok(export);
             }
@@ -103,7 +101,7 @@ pub async fn export_and_wait(
             ExportState::Running if !still_queued => {
                 anyhow::bail!("the export was lost while it ran: ask again")
             }
-            ExportState::Failed | ExportState::Running => {}
+            ExportState::Done | ExportState::Failed | ExportState::Running => {}
         }
     }
 }

@@ -14,15 +14,15 @@ pub(super) async fn generations(
     let generations = client.catalog.generations(&args.library, args.limit).await?;
     if json {
         let rows: Vec<_> = generations.iter().map(row).collect();
-        println!("{}", serde_json::Value::from(rows));
+        say!("{}", serde_json::Value::from(rows));
         return Ok(Exit::Done);
     }
     let current = client.catalog.current_generation(&args.library).await?;
     let current = current.map(|current| current.number);
-    println!("  number  state      images  snapshot");
+    say!("  number  state      images  snapshot");
     for generation in &generations {
         let mark = if Some(generation.number) == current { '*' } else { ' ' };
-        println!(
+        say!(
             "{mark} {:>6}  {:<9} {:>7}  {}",
             generation.number.0,
             generation.state.as_str(),
@@ -31,7 +31,7 @@ pub(super) async fn generations(
         );
     }
     if generations.is_empty() {
-        println!("  none yet: `eyefleet export` writes what is learned from");
+        say!("  none yet: `eyefleet export` writes what is learned from");
     }
     Ok(Exit::Done)
 }

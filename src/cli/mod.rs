@@ -1,11 +1,20 @@
 //! The command line: its words, its output, its exit codes.
 
+/// Prints a line of a command's output. An output that was closed (`eyefleet status | head -1`) is
+/// an error to hand up, not a panic.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::print_line(format_args!($($text)*))?
+    };
+}
+
 mod add;
 pub mod args;
 mod client;
 mod export;
 mod generations;
 mod progress;
+mod queued;
 mod search;
 mod show;
 mod status;
@@ -36,6 +45,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
     }
+}
+
+/// Writes one line to standard output.
+pub(crate) fn print_line(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{line}")
 }
 
 /// Runs a command that needs a fleet's stores and no process of its own.

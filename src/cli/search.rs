@@ -13,15 +13,15 @@ pub(super) async fn search(client: &Client, args: &SearchArgs, json: bool) -> an
     let found = searcher.search(&args.library, &args.text.join(" "), args.limit).await?;
     let exit = if found.hits.is_empty() { Exit::NotFound } else { Exit::Done };
     if json {
-        println!("{}", serde_json::to_string(&found)?);
+        say!("{}", serde_json::to_string(&found)?);
         return Ok(exit);
     }
     for (place, hit) in found.hits.iter().enumerate() {
         let description = hit.description.as_deref().unwrap_or("no description");
-        println!("{:>3}. {:.2}  {}  {description}", place + 1, hit.score, hit.path);
+        say!("{:>3}. {:.2}  {}  {description}", place + 1, hit.score, hit.path);
     }
     if found.hits.is_empty() {
-        println!("nothing found");
+        say!("nothing found");
     }
     Ok(exit)
 }

@@ -14,27 +14,27 @@ pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow
     };
     let answer = ImageAnswer::from(record);
     if json {
-        println!("{}", serde_json::to_string(&answer)?);
+        say!("{}", serde_json::to_string(&answer)?);
         return Ok(Exit::Done);
     }
-    println!("{} (revision {})", answer.image, answer.revision);
+    say!("{} (revision {})", answer.image, answer.revision);
     if let (Some(width), Some(height)) = (answer.width, answer.height) {
-        println!("  size         {width} x {height}");
+        say!("  size         {width} x {height}");
     }
-    println!("  description  {}", answer.description.as_deref().unwrap_or("none"));
+    say!("  description  {}", answer.description.as_deref().unwrap_or("none"));
     if let Some(enriched) = &answer.enriched_description {
-        println!("  enriched     {enriched}");
+        say!("  enriched     {enriched}");
     }
     let tags: Vec<_> = answer.tags.iter().map(|(tag, score)| format!("{tag} {score:.2}")).collect();
-    println!("  tags         {}", or_none(&tags));
-    println!("  related      {}", or_none(&answer.related_tags));
-    println!("  categories   {}", or_none(&answer.categories));
+    say!("  tags         {}", or_none(&tags));
+    say!("  related      {}", or_none(&answer.related_tags));
+    say!("  categories   {}", or_none(&answer.categories));
     if let Some(generation) = answer.generation {
-        println!("  generation   {generation}");
+        say!("  generation   {generation}");
     }
     for (stage, state) in &answer.stages {
         let reason = state.reason.as_deref().map_or(String::new(), |why| format!(": {why}"));
-        println!("  {stage:<12} {}{reason}", state.state);
+        say!("  {stage:<12} {}{reason}", state.state);
     }
     Ok(Exit::Done)
 }

@@ -13,9 +13,9 @@ pub(super) async fn status(
 ) -> anyhow::Result<Exit> {
     let status = status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
     if json {
-        println!("{}", serde_json::to_string(&status)?);
+        say!("{}", serde_json::to_string(&status)?);
     } else {
-        print!("{}", text(&status));
+        say!("{}", text(&status).trim_end());
     }
     Ok(Exit::Done)
 }

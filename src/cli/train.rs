@@ -6,10 +6,11 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::args::TrainArgs;
+use super::queued::{Queued, ask_for, look_up};
 use super::{Client, Exit, Progress};
-use crate::catalog::{Generation, GenerationState};
+use crate::catalog::{CatalogError, Generation, GenerationState};
 use crate::jobs::TrainGeneration;
-use crate::names::LibraryId;
+use crate::names::{GenerationNumber, LibraryId};
 use crate::snapshot::SnapshotId;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -20,9 +21,9 @@ pub(super) async fn train(client: &Client, args: &TrainArgs, json: bool) -> anyh
     if args.wait {
         let generation = train_and_wait(client, &args.library, args.force, json).await?;
         if json {
-            println!("{}", super::generations::row(&generation));
+            say!("{}", super::generations::row(&generation));
         } else {
-            println!(
+            say!(
                 "generation {} is current, learned from {} images",
                 generation.number,
                 generation.images.unwrap_or_default()
@@ -32,9 +33,9 @@ pub(super) async fn train(client: &Client, args: &TrainArgs, json: bool) -> anyh
     }
     let job = enqueue(client, &args.library, args.force).await?;
     if json {
-        println!("{}", json!({ "enqueued": job.id() }));
+        say!("{}", json!({ "enqueued": job.id() }));
     } else {
-        println!("training of library {} is enqueued", args.library);
+        say!("training of library {} is enqueued", args.library);
     }
     Ok(Exit::Done)
 }
@@ -44,13 +45,22 @@ async fn enqueue(
     library: &LibraryId,
     force: bool,
 ) -> anyhow::Result<TrainGeneration> {
+    if client.catalog.library(library).await?.is_none() {
+        return Err(CatalogError::UnknownLibrary(library.clone()).into());
+    }
     let export = client.catalog.latest_export(library).await?.with_context(|| {
         format!("library {library} has no snapshot to learn from: run `eyefleet export` first")
     })?;
     let snapshot = SnapshotId::parse(&export.export)
         .with_context(|| format!("export {:?} has no snapshot id", export.export))?;
-    let job = TrainGeneration { library: library.clone(), snapshot, force };
-    client.train.enqueue(job.queued()?).await?;
+    let newer_than = if force {
+        let newest = client.catalog.generations(library, 1).await?;
+        Some(newest.first().map_or(GenerationNumber(0), |generation| generation.number))
+    } else {
+        None
+    };
+    let job = TrainGeneration { library: library.clone(), snapshot, newer_than };
+    ask_for(&client.train, job.queued()?).await?;
     Ok(job)
 }
 
@@ -64,8 +74,6 @@ pub async fn train_and_wait(
     force: bool,
     quiet: bool,
 ) -> anyhow::Result<Generation> {
-    let newest_before = client.catalog.generations(library, 1).await?;
-    let newest_before = newest_before.first().map(|generation| generation.number);
     let job = enqueue(client, library, force).await?;
     let mut progress = Progress::new("train", "%", 100, quiet);
     loop {
@@ -73,13 +81,14 @@ pub async fn train_and_wait(
         if let Some(training) = client.board.training(library).await? {
             progress.set((training.done * 100.0) as u64);
         }
-        let still_queued = client.train.state(&job.id()).await?.is_some();
+        // Asked before the generations: a job that is gone has published, set the links and logged.
+        let still_queued = matches!(look_up(&client.train, &job.id()).await?, Queued::Alive);
         let generations = client.catalog.generations(library, RECENT).await?;
         let mut of_snapshot = generations
             .into_iter()
             .filter(|generation| generation.snapshot == job.snapshot.as_str())
             // A forced training is a new one; an older generation of the snapshot does not answer.
-            .filter(|generation| !force || Some(generation.number) > newest_before);
+            .filter(|generation| job.newer_than.is_none_or(|number| generation.number > number));
         let Some(newest) = of_snapshot.next() else {
             anyhow::ensure!(
                 still_queued,
@@ -88,13 +97,14 @@ pub async fn train_and_wait(
             continue;
         };
         match newest.state {
-            GenerationState::Published => {
+            GenerationState::Published if !still_queued => {
                 progress.set(100);
                 progress.finish();
                 return Ok(newest);
             }
-            GenerationState::Building | GenerationState::Failed if still_queued => {}
-            GenerationState::Building => {
+            GenerationState::Published | GenerationState::Building | GenerationState::Failed
+                if still_queued => {}
+            GenerationState::Published | GenerationState::Building => {
                 anyhow::bail!("the training of generation {} was lost: ask again", newest.number)
             }
             GenerationState::Failed => {

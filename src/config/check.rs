@@ -27,9 +27,9 @@ pub(super) fn check(raw: Raw, environment: &[(String, String)]) -> Result<Config
     within(&mut problems, "vision.decode_seconds_max", raw.vision.decode_seconds_max, 1, 600);
     within(&mut problems, "train.generations_kept", raw.train.generations_kept as u64, 1, 1000);
     within(&mut problems, "run.grace_seconds", raw.run.grace_seconds, 1, 3600);
-    if !(0.05..=60.0).contains(&raw.run.reload_seconds) {
+    if !(0.05..=5.0).contains(&raw.run.reload_seconds) {
         problems.push(format!(
-            "run.reload_seconds is {}: allowed are 0.05 to 60",
+            "run.reload_seconds is {}: allowed are 0.05 to 5",
             raw.run.reload_seconds
         ));
     }
@@ -189,6 +189,24 @@ mod tests {
         let error = load(&[("EYEFLEET_ANALYZE__SLOT", "3")]).unwrap_err();
         assert!(error.to_string().contains("slot"), "{error}");
         assert!(load(&[("EYEFLEET_SLOTS", "3")]).is_err());
+    }
+
+    #[test]
+    fn two_names_of_one_setting_must_agree() {
+        let both = [("DATABASE_URL", "sqlite:///a"), ("EYEFLEET_DATABASE__URL", "sqlite:///b")];
+        let error = load(&both).unwrap_err().to_string();
+        assert!(error.contains("DATABASE_URL") && !error.contains("sqlite"), "{error}");
+        load(&[("DATABASE_URL", "sqlite:///a"), ("EYEFLEET_DATABASE__URL", "sqlite:///a")])
+            .unwrap();
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_services_is_no_setting() {
+        load(&[
+            ("EYEFLEET_SERVE_SERVICE_HOST", "10.0.0.1"),
+            ("EYEFLEET_SERVE_PORT_8484_TCP_ADDR", "x"),
+        ])
+        .unwrap();
     }
 
     #[test]

@@ -110,7 +110,11 @@ impl Config {
     /// # Errors
     /// Every unknown key and unusable value at once, each with the key's name.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::from_sources(file, std::env::vars())
+        // A variable that is no text is none of ours, and must not end the program.
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::from_sources(file, texts)
     }
 
     /// The same with a given environment, for tests.

@@ -1,5 +1,6 @@
 //! Lays a file and the environment over the built-in settings.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -34,9 +35,20 @@ pub(super) fn merged(
         lay_over(&mut table, over);
     }
     let mut problems = Vec::new();
+    let mut set_by: BTreeMap<(String, String), (&str, &str)> = BTreeMap::new();
     for (name, text) in environment {
         match key_of(name) {
-            Some(Ok((section, key))) => set(&mut table, &section, &key, text),
+            Some(Ok((section, key))) => {
+                set(&mut table, &section, &key, text);
+                let place = (section, key);
+                match set_by.insert(place, (name, text)) {
+                    // Which one is meant cannot be known, and guessing may hit the wrong database.
+                    Some((other, said)) if said != text => problems.push(format!(
+                        "the variables {other} and {name} set the same and differ: unset one"
+                    )),
+                    _ => {}
+                }
+            }
             Some(Err(problem)) => problems.push(problem),
             None => {}
         }
@@ -61,7 +73,12 @@ fn key_of(name: &str) -> Option<Result<(String, String), String>> {
         return Some(Ok(((*section).to_owned(), (*key).to_owned())));
     }
     let rest = name.strip_prefix("EYEFLEET_")?;
-    if NOT_SETTINGS.contains(&name) {
+    // Kubernetes tells every container of services by such names; one may be called `eyefleet`.
+    let of_kubernetes = rest.contains("SERVICE_HOST")
+        || rest.contains("SERVICE_PORT")
+        || rest.ends_with("_PORT")
+        || rest.contains("_PORT_");
+    if NOT_SETTINGS.contains(&name) || (of_kubernetes && !rest.contains("__")) {
         return None;
     }
     Some(match rest.split_once("__") {

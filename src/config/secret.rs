@@ -17,18 +17,33 @@ impl Secret {
         &self.0
     }
 
-    /// The value with the password replaced by `***`.
+    /// The value with every password replaced by `***`: before the last `@` and in `pass=`.
     pub fn masked(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return self.0.clone();
         };
-        // The last @ before the path ends the credentials: a password may hold one itself.
-        let authority_end = rest.find('/').unwrap_or(rest.len());
-        let Some(at) = rest[..authority_end].rfind('@') else {
-            return self.0.clone();
-        };
-        let user = rest[..at].split(':').next().unwrap_or("");
-        format!("{scheme}://{user}:***{}", &rest[at..])
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut shown = format!("{scheme}://");
+        // A path has no credentials. The last @ ends them: a password may hold one, and a slash.
+        match place.rfind('@').filter(|_| !place.starts_with('/')) {
+            Some(at) => {
+                shown.push_str(place[..at].split(':').next().unwrap_or(""));
+                shown.push_str(":***");
+                shown.push_str(&place[at..]);
+            }
+            None => shown.push_str(place),
+        }
+        for (number, parameter) in query.split('&').filter(|it| !it.is_empty()).enumerate() {
+            shown.push(if number == 0 { '?' } else { '&' });
+            match parameter.split_once('=') {
+                Some((name, _)) if name.to_lowercase().contains("pass") => {
+                    shown.push_str(name);
+                    shown.push_str("=***");
+                }
+                _ => shown.push_str(parameter),
+            }
+        }
+        shown
     }
 }
 
@@ -54,6 +69,8 @@ mod tests {
             ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
             ("postgres://me:p@ss@db/eyefleet", "postgres://me:***@db/eyefleet"),
             ("redis://host:6379", "redis://host:6379"),
+            ("postgres://u:pa/ss@db/x", "postgres://u:***@db/x"),
+            ("redis+unix:///x.sock?user=u&pass=hunter2", "redis+unix:///x.sock?user=u&pass=***"),
             ("sqlite:///a/b@c.sqlite", "sqlite:///a/b@c.sqlite"),
         ] {
             assert_eq!(format!("{:?}", Secret::new(given)), shown);

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{DemoArgs, Sabotage};
 use crate::cli::{self, Client, Exit, Progress};
@@ -90,6 +91,26 @@ impl Outcome {
             && self.new_images.iter().all(|(_, answer)| answer.generation == Some(1))
     }
 
+    /// The same for programs.
+    fn json(&self, folder: &Path) -> serde_json::Value {
+        let took: serde_json::Map<String, serde_json::Value> = self
+            .took
+            .iter()
+            .map(|(step, took)| ((*step).to_owned(), took.as_secs_f64().into()))
+            .collect();
+        serde_json::json!({
+            "images": self.images,
+            "analyzed": self.analyzed,
+            "failed": self.failed,
+            "generation": self.generation,
+            "reloaded": self.reloaded,
+            "searches_ok": self.searches_ok(),
+            "well": self.all_well(),
+            "seconds": took,
+            "report": folder.join("report.html"),
+        })
+    }
+
     /// The line that scripts read.
     fn line(&self) -> String {
         format!(
@@ -108,7 +129,12 @@ impl Outcome {
 ///
 /// # Errors
 /// When a step could not be carried out at all.
-pub async fn demo(mut config: Config, args: &DemoArgs, json: bool) -> anyhow::Result<Exit> {
+pub async fn demo(
+    mut config: Config,
+    args: &DemoArgs,
+    json: bool,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     let folder = folder(args.dir.as_deref())?;
     config.data = folder.join("data");
     config.redis_url = None;
@@ -118,7 +144,7 @@ pub async fn demo(mut config: Config, args: &DemoArgs, json: bool) -> anyhow::Re
     config.reload_every = Duration::from_millis(250);
 
     let mut outcome = Outcome::default();
-    let result = steps(config, args, &folder, &mut outcome, json).await;
+    let result = steps(config, args, &folder, &mut outcome, json, &stop).await;
     let well = result.is_ok() && outcome.all_well();
     if let Err(error) = result {
         eprintln!("demo: {error:#}");
@@ -129,7 +155,11 @@ pub async fn demo(mut config: Config, args: &DemoArgs, json: bool) -> anyhow::Re
             print!("{}", page::page(&folder, &written, &outcome));
         }
     }
-    println!("{}", outcome.line());
+    if json {
+        println!("{}", outcome.json(&folder));
+    } else {
+        println!("{}", outcome.line());
+    }
     Ok(if well { Exit::Done } else { Exit::Failed })
 }
 
@@ -154,6 +184,7 @@ async fn steps(
     folder: &Path,
     outcome: &mut Outcome,
     quiet: bool,
+    stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut watch = Stopwatch { since: Instant::now() };
     let library = Sample::draw(&folder.join("pictures"), args.seed, 0, args.images, quiet).await?;
@@ -163,9 +194,15 @@ async fn steps(
 
     let replicas = config.replicas;
     let program = std::env::current_exe()?;
-    let fleet = Fleet::start(config, &program, RoleSpec::whole_fleet(replicas)).await?;
+    let fleet = tokio::select! {
+        fleet = Fleet::start(config, &program, RoleSpec::whole_fleet(replicas)) => fleet?,
+        () = stop.cancelled() => anyhow::bail!("stopped by a signal"),
+    };
     outcome.took.push(("start", watch.lap()));
-    let result = with_fleet(&fleet, args, &library, &fresh, outcome, &mut watch, quiet).await;
+    let result = tokio::select! {
+        result = with_fleet(&fleet, args, &library, &fresh, outcome, &mut watch, quiet) => result,
+        () = stop.cancelled() => Err(anyhow::anyhow!("stopped by a signal")),
+    };
     fleet.stop().await;
     outcome.took.push(("stop", watch.lap()));
     result
@@ -191,10 +228,12 @@ async fn with_fleet(
     if args.sabotage == Some(Sabotage::ShuffledVectors) {
         sabotage::shuffle_vectors(&client).await?;
     }
+    let mischief = sabotage::begin_later(args.sabotage, fleet, &client);
     cli::export_and_wait(&client, &main, None, quiet).await?;
     outcome.took.push(("export", watch.lap()));
 
     let generation = cli::train_and_wait(&client, &main, false, quiet).await?;
+    mischief.end().await?;
     outcome.generation = generation.number.0;
     outcome.learned = Some(Learned::read(&client.config.data)?);
     outcome.took.push(("train", watch.lap()));

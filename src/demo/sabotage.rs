@@ -1,8 +1,11 @@
 //! What is done wrong on purpose, to show that the demo notices, or that the fleet does not mind.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::Pid;
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
 use tokio::task::JoinHandle;
 
@@ -11,8 +14,8 @@ use crate::cli::args::Sabotage;
 use crate::names::LibraryId;
 use crate::supervise::{Fleet, FleetFile};
 
-/// Workers killed in one demo.
-const KILLS: usize = 4;
+/// Workers killed one after the other while pictures are analyzed.
+const KILLED: [&str; 4] = ["analyze-1", "analyze-2", "intake-1", "analyze-1"];
 /// Time between two looks for a worker to kill.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -44,20 +47,54 @@ pub(super) fn begin(what: Option<Sabotage>, fleet: &Fleet, client: &Client) -> M
             Ok(())
         })),
         Some(Sabotage::KilledWorkers) => Some(tokio::spawn(async move {
-            for kill in 0..KILLS {
+            let mut killed = BTreeSet::new();
+            for (kill, name) in KILLED.iter().enumerate() {
                 some_analyzed(&client, 5 * (kill as u64 + 1)).await?;
-                let facts = FleetFile::find(&data).context("the demo's fleet has a file")?;
-                let wanted = format!("analyze-{}", kill % client.config.replicas + 1);
-                let role = facts.roles.iter().find(|role| role.name == wanted);
-                let pid = role.and_then(|role| i32::try_from(role.pid).ok());
-                let pid = pid.and_then(rustix::process::Pid::from_raw).context("a worker runs")?;
-                rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
-                eprintln!("sabotage: {wanted} was killed");
+                kill_role(&data, name, &mut killed).await?;
             }
             Ok(())
         })),
         Some(Sabotage::ShuffledVectors) | None => None,
     })
+}
+
+/// Begins what goes on beside export and training: each is killed in the middle of its job.
+pub(super) fn begin_later(what: Option<Sabotage>, fleet: &Fleet, client: &Client) -> Mischief {
+    let client = client.clone();
+    let data = fleet.config().data.clone();
+    Mischief((what == Some(Sabotage::KilledWorkers)).then(|| {
+        tokio::spawn(async move {
+            let mut killed = BTreeSet::new();
+            for (queue, name) in [(&client.export, "export-1"), (&client.train, "train-1")] {
+                while queue.depth().await?.claimed == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                kill_role(&data, name, &mut killed).await?;
+            }
+            Ok(())
+        })
+    }))
+}
+
+async fn kill_role(data: &Path, name: &str, killed: &mut BTreeSet<i32>) -> anyhow::Result<()> {
+    let pid = living(data, name, killed).await?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+    killed.insert(pid.as_raw_nonzero().get());
+    eprintln!("sabotage: {name} (pid {}) was killed", pid.as_raw_nonzero());
+    Ok(())
+}
+
+/// The process of a role that works: not one that was killed and stands in the file still.
+async fn living(data: &Path, name: &str, killed: &BTreeSet<i32>) -> anyhow::Result<Pid> {
+    loop {
+        let facts = FleetFile::find(data).context("the demo's fleet has a file")?;
+        let role = facts.roles.iter().find(|role| role.name == name && role.url.is_some());
+        let pid = role.and_then(|role| i32::try_from(role.pid).ok());
+        match pid.filter(|pid| !killed.contains(pid)).and_then(Pid::from_raw) {
+            Some(pid) => return Ok(pid),
+            None => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }
 
 /// Waits until so many images are analyzed.

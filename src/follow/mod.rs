@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +18,11 @@ use crate::names::{GenerationNumber, LibraryId, SpaceId};
 use crate::telemetry::metrics;
 use crate::volume;
 
-/// Polls between two reports of what is served.
-const REPORT_EVERY: u32 = 5;
+/// Time between two reports of what is served; the board forgets a worker after three times that.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Time before a generation that could not be loaded is tried again: its files may appear late on a
+/// network share.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
 
 /// The generations that this process serves, one for each library it has touched.
 #[derive(Clone)]
@@ -33,27 +36,43 @@ struct Inner {
     catalog: Catalog,
     board: Board,
     libraries: Mutex<HashMap<LibraryId, Followed>>,
+    /// First questions about a library wait for each other: nobody is told "nothing was learned"
+    /// while another one is loading it.
+    first: tokio::sync::Mutex<()>,
 }
 
-/// One library's generation and the version that was last tried.
+/// One library's generation and how its last loading went.
 #[derive(Clone)]
 struct Followed {
     current: Arc<Current>,
     tried: Option<Version>,
+    failed_at: Option<Instant>,
 }
 
 impl Follower {
     /// A follower that serves nothing yet; vectors of `space` are what it can compare.
     pub fn new(data: PathBuf, space: SpaceId, catalog: Catalog, board: Board) -> Self {
         let libraries = Mutex::new(HashMap::new());
-        Self { inner: Arc::new(Inner { data, space, catalog, board, libraries }) }
+        let first = tokio::sync::Mutex::new(());
+        Self { inner: Arc::new(Inner { data, space, catalog, board, libraries, first }) }
     }
 
-    /// The generation of `library` to use now. The first question about a library asks the
-    /// catalogue and loads what is current; later ones take what is there, without waiting.
-    pub async fn generation(&self, library: &LibraryId) -> Option<Arc<Generation>> {
+    /// The generation of `library` to use now; `None` where none was published. The first question
+    /// about a library asks the catalogue and loads what is current; later ones take what is there,
+    /// without waiting. A generation that cannot be loaded is answered by what was served before.
+    ///
+    /// # Errors
+    /// When the catalogue does not say what is current: unknown is not "none".
+    pub async fn generation(
+        &self,
+        library: &LibraryId,
+    ) -> Result<Option<Arc<Generation>>, CatalogError> {
         if let Some(followed) = self.followed(library) {
-            return followed.current.get();
+            return Ok(followed.current.get());
+        }
+        let _one_at_a_time = self.inner.first.lock().await;
+        if let Some(followed) = self.followed(library) {
+            return Ok(followed.current.get());
         }
         match self.inner.catalog.current_generation(library).await {
             Ok(Some(current)) => {
@@ -61,17 +80,13 @@ impl Follower {
                 self.load(library, version).await;
             }
             Ok(None) => {
-                self.set_tried(library, None);
+                self.followed_or_new(library);
             }
             // Nobody has added a photo to it yet.
-            Err(CatalogError::UnknownLibrary(_)) => return None,
-            Err(error) => {
-                // Unknown is not "none": the next question asks again.
-                tracing::warn!(%library, %error, "the current generation is unknown for now");
-                return None;
-            }
+            Err(CatalogError::UnknownLibrary(_)) => return Ok(None),
+            Err(error) => return Err(error),
         }
-        self.followed(library).and_then(|followed| followed.current.get())
+        Ok(self.followed(library).and_then(|followed| followed.current.get()))
     }
 
     /// What is served now, by library.
@@ -85,18 +100,18 @@ impl Follower {
 
     /// Polls and reports until `stop`.
     pub async fn follow(self, every: Duration, mut facts: WorkerFacts, stop: CancellationToken) {
-        let mut ticks: u32 = 0;
+        let mut reported: Option<Instant> = None;
         loop {
             let changed = self.look().await;
-            if changed || ticks.is_multiple_of(REPORT_EVERY) {
+            if changed || reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+                reported = Some(Instant::now());
                 facts.serves = self.serves();
                 if let Err(error) = self.inner.board.report(&facts).await {
                     tracing::debug!(%error, "could not report to the board");
                 }
             }
-            ticks = ticks.wrapping_add(1);
             tokio::select! {
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(every.min(REPORT_EVERY)) => {}
                 () = stop.cancelled() => break,
             }
         }
@@ -127,7 +142,10 @@ impl Follower {
         let mut changed = false;
         for (library, version) in announced {
             let is_new = match self.followed(&library) {
-                Some(followed) => followed.tried != Some(version),
+                Some(followed) => {
+                    let try_again = followed.failed_at.is_some_and(|at| at.elapsed() >= TRY_AGAIN);
+                    followed.tried != Some(version) || try_again
+                }
                 // Untouched libraries are loaded when somebody asks, except the main one, which
                 // somebody will.
                 None => library == LibraryId::main(),
@@ -143,14 +161,21 @@ impl Follower {
     async fn load(&self, library: &LibraryId, version: Version) -> bool {
         let store = GenerationStore::new(volume::library_dir(&self.inner.data, library));
         let space = self.inner.space.clone();
-        let current = self.set_tried(library, Some(version)).current;
+        let current = self.followed(library).map_or_else(
+            // Not to be seen by others before it holds something.
+            || Arc::new(Current::empty()),
+            |followed| followed.current,
+        );
+        let loading = Arc::clone(&current);
         let loaded = tokio::task::spawn_blocking(move || {
-            current.load(&store, version.number, Some(&space)).map(drop)
+            loading.load(&store, version.number, Some(&space)).map(drop)
         });
         let loaded = match loaded.await {
             Ok(loaded) => loaded.map_err(|error| error.to_string()),
             Err(panic) => Err(panic.to_string()),
         };
+        let failed_at = loaded.is_err().then(Instant::now);
+        self.set(library, Followed { current, tried: Some(version), failed_at });
         match loaded {
             Ok(()) => {
                 count("applied");
@@ -178,13 +203,19 @@ impl Follower {
         libraries.get(library).cloned()
     }
 
-    fn set_tried(&self, library: &LibraryId, version: Option<Version>) -> Followed {
+    fn set(&self, library: &LibraryId, followed: Followed) {
         let mut libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
-        let followed = libraries
-            .entry(library.clone())
-            .or_insert_with(|| Followed { current: Arc::new(Current::empty()), tried: None });
-        followed.tried = version;
-        followed.clone()
+        libraries.insert(library.clone(), followed);
+    }
+
+    /// A library that serves nothing because nothing was published.
+    fn followed_or_new(&self, library: &LibraryId) {
+        let mut libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.entry(library.clone()).or_insert_with(|| Followed {
+            current: Arc::new(Current::empty()),
+            tried: None,
+            failed_at: None,
+        });
     }
 }
 

@@ -128,6 +128,21 @@ impl GenerationStore {
         Ok(manifest)
     }
 
+    /// Removes the folder of a number that was given to a training and never became current: a
+    /// trainer died between its rename and the catalogue's word.
+    ///
+    /// # Errors
+    /// The number is the one that `current` points to, or the disk refuses.
+    pub fn discard(&self, number: GenerationNumber) -> Result<(), GenerationError> {
+        if !self.folder(number).exists() {
+            return Ok(());
+        }
+        if self.current_link()? == Some(number) {
+            return Err(GenerationError::Taken { number, folder: self.folder(number) });
+        }
+        remove(&self.folder(number))
+    }
+
     /// Opens a generation; see [`Generation::open`].
     ///
     /// # Errors

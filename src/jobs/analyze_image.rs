@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Attempt, Budget, Done, Job, JobError};
 use crate::catalog::{
@@ -15,8 +16,12 @@ use crate::follow::Follower;
 use crate::generation::Generation;
 use crate::names::{ImageId, LibraryId, RelativePath, Revision};
 use crate::originals;
+use crate::snapshot::durable::hex;
 use crate::telemetry::metrics;
 use crate::vision::{Decoder, Photo, Seen, Vision};
+
+/// Image ids up to this length stand in the job's id as they are.
+const IMAGE_IN_ID_MAX: usize = 256;
 
 /// Analyze one image and store what was seen.
 /// Safe to repeat: the result is keyed by image, revision and embedding space.
@@ -33,9 +38,16 @@ pub struct AnalyzeImage {
 }
 
 impl AnalyzeImage {
-    /// The job's id in the queue: the same content of the same image is one job.
+    /// The job's id in the queue: the same content of the same image is one job. A long image id
+    /// stands there by its hash, because the queue takes 512 bytes in all.
     pub fn id(&self) -> String {
-        format!("{}:{}:{}:{}", Self::NAME, self.library, self.revision, self.image)
+        let image = self.image.as_str();
+        let image = if image.len() > IMAGE_IN_ID_MAX {
+            format!("sha256-{}", hex(&Sha256::digest(image)))
+        } else {
+            image.to_owned()
+        };
+        format!("{}:{}:{}:{image}", Self::NAME, self.library, self.revision)
     }
 }
 
@@ -70,7 +82,7 @@ impl Job for AnalyzeImage {
         };
         let photo = timed(metrics::DECODE_SECONDS, deps.decoder.decode(bytes)).await?;
         let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await?;
-        let learned = deps.learned.generation(&self.library).await;
+        let learned = deps.learned.generation(&self.library).await?;
         let enriched = learned.as_ref().map(|generation| self.enrich(&seen, generation));
         let analysis = self.row(&photo, seen, enriched, deps.vision.pack().to_string());
         let stored = deps
@@ -235,5 +247,34 @@ fn face_row(face: crate::vision::Face, space: crate::names::SpaceId) -> NewFace 
         score: face.score,
         space,
         embedding: face.embedding,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(image: &str) -> AnalyzeImage {
+        AnalyzeImage {
+            library: LibraryId::main(),
+            image: ImageId::new(image).unwrap(),
+            path: RelativePath::new("2024/a.jpg").unwrap(),
+            revision: Revision(3),
+        }
+    }
+
+    #[test]
+    fn the_payload_is_as_agreed() {
+        let text = r#"{"library":"main","image":"4711","path":"2024/a.jpg","revision":3}"#;
+        assert_eq!(serde_json::to_string(&job("4711")).unwrap(), text);
+        assert_eq!(serde_json::from_str::<AnalyzeImage>(text).unwrap(), job("4711"));
+    }
+
+    #[test]
+    fn every_image_id_gives_an_id_that_the_queue_takes() {
+        assert_eq!(job("4711").id(), "analyze-image:main:3:4711");
+        let (long, other) = ("x".repeat(512), format!("{}y", "x".repeat(511)));
+        assert!(job(&long).id().len() <= 400, "{}", job(&long).id());
+        assert_ne!(job(&long).id(), job(&other).id());
     }
 }

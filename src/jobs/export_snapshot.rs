@@ -107,7 +107,8 @@ impl Job for ExportSnapshot {
         metrics::observe(metrics::EXPORT_SECONDS, started.elapsed());
         tracing::info!(library = %self.library, snapshot = %id, images = manifest.images, "Export finished");
         if let Some(queue) = &deps.train {
-            let job = TrainGeneration { library: self.library.clone(), snapshot: id, force: false };
+            let job =
+                TrainGeneration { library: self.library.clone(), snapshot: id, newer_than: None };
             queue.enqueue(job.queued()?).await?;
             tracing::info!(library = %self.library, "Training scheduled in background");
         }
@@ -286,5 +287,20 @@ fn correct(image: &mut SnapshotImage, field: &str, value: serde_json::Value) {
             image.tags = said.into_iter().map(|name| SnapshotTag { name, score: 1.0 }).collect();
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_is_as_agreed() {
+        let text = r#"{"library":"main","limit":1000,"request":"r1"}"#;
+        let job: ExportSnapshot = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        let all: ExportSnapshot =
+            serde_json::from_str(r#"{"library":"main","request":"r1"}"#).unwrap();
+        assert_eq!(all.limit, None);
     }
 }

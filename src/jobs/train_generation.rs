@@ -34,15 +34,18 @@ pub struct TrainGeneration {
     pub library: LibraryId,
     /// What to learn from.
     pub snapshot: SnapshotId,
-    /// Learn again where a generation of this snapshot exists.
+    /// Learn again where the only generations of this snapshot are not newer than this one. Without
+    /// it, any generation of the snapshot will do. A number, and not a flag, so that repeating a
+    /// forced training after its end changes nothing.
     #[serde(default)]
-    pub force: bool,
+    pub newer_than: Option<GenerationNumber>,
 }
 
 impl TrainGeneration {
     /// The job's id in the queue: a snapshot is learned from once at a time.
     pub fn id(&self) -> String {
-        format!("{}:{}:{}", Self::NAME, self.library, self.snapshot)
+        let forced = self.newer_than.map_or(String::new(), |number| format!(":after-{number}"));
+        format!("{}:{}:{}{forced}", Self::NAME, self.library, self.snapshot)
     }
 
     /// The job in the form that the queue takes.
@@ -76,7 +79,11 @@ impl Job for TrainGeneration {
     type Deps = TrainDeps;
 
     async fn run(&self, deps: &TrainDeps, attempt: &Attempt) -> Result<Done, JobError> {
-        if !self.force && self.is_learned(deps).await? {
+        if self.is_learned(deps).await? {
+            // A trainer that was killed right after publishing has not told everybody.
+            if let Some(current) = deps.catalog.current_generation(&self.library).await? {
+                self.tell(deps, Version { change: current.change, number: current.number }).await;
+            }
             return Ok(Done::Skipped("this snapshot was learned from already"));
         }
         let started = Instant::now();
@@ -110,6 +117,7 @@ impl TrainGeneration {
         Ok(recent.iter().any(|generation| {
             generation.state == GenerationState::Published
                 && generation.snapshot == self.snapshot.as_str()
+                && self.newer_than.is_none_or(|number| generation.number > number)
         }))
     }
 
@@ -209,15 +217,22 @@ impl TrainGeneration {
         if let Err(error) = deps.board.announce(&self.library, version).await {
             tracing::warn!(%error, "the new version is announced by the leader later");
         }
-        let serving = deps.board.workers().await.unwrap_or_default();
-        let served: Vec<GenerationNumber> =
-            serving.iter().filter_map(|it| it.serves.get(&self.library).copied()).collect();
+        let served = match deps.board.workers().await {
+            Ok(workers) => {
+                let of_library = workers.iter().filter_map(|it| it.serves.get(&self.library));
+                Some(of_library.copied().collect::<Vec<_>>())
+            }
+            // Unknown is not "none": nothing is removed then.
+            Err(_) => None,
+        };
         let (data, library) = (deps.data.clone(), self.library.clone());
         let kept = deps.generations_kept + 1;
         let linked = tokio::task::spawn_blocking(move || {
             let store = GenerationStore::new(volume::library_dir(&data, &library));
             store.set_current_link(version.number)?;
-            store.collect(kept, &served)?;
+            if let Some(served) = served {
+                store.collect(kept, &served)?;
+            }
             if library == LibraryId::main() {
                 generation::link_root(&data)?;
             }
@@ -302,8 +317,34 @@ impl Building {
         let snapshot = Snapshot::open(&snapshot::path_of(&self.folder, &self.job.snapshot))?;
         let store = GenerationStore::new(&self.folder);
         let build = store.begin(self.fence)?;
+        // The catalogue has just given us this number: what lies there was never current.
+        store.discard(self.number)?;
         let learned = learning::learn(&snapshot, build.path(), &self.options, progress)?;
         store.publish(&build, learned.publication(self.number, self.parent, self.clock.now()))?;
         Ok(learned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_is_as_agreed() {
+        let text =
+            r#"{"library":"main","snapshot":"20261122T131500Z-0000000000000099","newer_than":2}"#;
+        let job: TrainGeneration = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&job).unwrap(), text);
+        assert_eq!(job.newer_than, Some(GenerationNumber(2)));
+        let short = r#"{"library":"main","snapshot":"20261122T131500Z-0000000000000099"}"#;
+        let unforced: TrainGeneration = serde_json::from_str(short).unwrap();
+        assert_eq!(unforced.newer_than, None);
+        assert_ne!(job.id(), unforced.id());
+    }
+
+    #[test]
+    fn progress_rises_from_nothing_to_all() {
+        assert!(share_of_all(Step::Read, 0.0).abs() < 1e-6);
+        assert!((share_of_all(Step::Improve, 1.0) - 1.0).abs() < 1e-6);
     }
 }

@@ -2,25 +2,30 @@
 //!
 //! Redis holds who works on what now and may be emptied at any moment; the catalogue knows which
 //! images are still to be analyzed. A job that lives in the queue already is refused there by its
-//! id, so a pass over everything changes nothing where nothing is missing.
+//! id, so a walk over everything changes nothing where nothing is missing.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use fleetq::{Enqueued, Lane, NewJob, Place, Queue};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::board::Board;
+use crate::board::{Board, Epoch};
 use crate::catalog::{Catalog, Stage, Stored, WaitingImage};
 use crate::jobs::{AnalyzeImage, Job, JobError};
-use crate::names::{Fence, LibraryId};
+use crate::names::{Fence, ImageId, LibraryId};
 use crate::telemetry::metrics;
 
 /// Images read from the catalogue and offered to the queue at once.
 const PAGE: u64 = 500;
+/// Pages of one step: a second or two of work.
+const PAGES_A_STEP: usize = 20;
 /// An image that has waited this long without news may have lost its job.
-const OVERDUE: Duration = Duration::from_mins(1);
+const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
+/// Time between two walks over the overdue images.
+const WALK_EVERY: Duration = Duration::from_mins(1);
 
-/// What a pass did.
+/// What a walk did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pass {
     /// Waiting images looked at.
@@ -43,85 +48,154 @@ pub fn analyze_job(library: &LibraryId, waiting: &WaitingImage, lane: Lane) -> N
     NewJob::new(job.id(), AnalyzeImage::NAME, payload).in_lane(lane)
 }
 
-/// Where Redis has lost its epoch, offers every waiting image to the queue and begins a new one;
-/// else only the overdue ones.
-///
-/// # Errors
-/// When the catalogue or Redis is away; the epoch is then not begun, and the next pass repeats.
-pub async fn reconcile(
-    catalog: &Catalog,
-    board: &Board,
-    queue: &Queue,
-    now: Timestamp,
-) -> Result<Pass, JobError> {
-    let emptied = !board.epoch_stands().await?;
-    let older_than = if emptied {
-        None
-    } else {
-        let overdue = SignedDuration::try_from(OVERDUE).expect("a minute fits");
-        Some(now - overdue)
-    };
-    let mut pass = Pass::default();
-    for library in catalog.libraries().await? {
-        offer_waiting(catalog, queue, &library.id, older_than, &mut pass).await?;
-    }
-    if emptied {
-        board.begin_epoch().await?;
-        tracing::info!(
-            waiting = pass.waiting,
-            enqueued = pass.enqueued,
-            "Redis was empty: every waiting image is in the queue again"
-        );
-    } else if pass.quarantined > 0 {
-        tracing::warn!(images = pass.quarantined, "quarantined jobs are recorded on their images");
-    } else if pass.enqueued > 0 {
-        tracing::warn!(enqueued = pass.enqueued, "images waited without a job: enqueued again");
-    }
-    ::metrics::counter!(metrics::RECONCILED_TOTAL).increment(pass.enqueued as u64);
-    Ok(pass)
+/// Walks the catalogue in bounded steps, so that a leader with a million waiting images still
+/// relays events, announces generations and stops when it is told to.
+#[derive(Debug, Default)]
+pub struct Reconciler {
+    walk: Option<Walk>,
+    walked: Option<Instant>,
 }
 
-async fn offer_waiting(
-    catalog: &Catalog,
-    queue: &Queue,
-    library: &LibraryId,
+/// One walk over the waiting images of all libraries.
+#[derive(Debug)]
+struct Walk {
+    /// Redis was empty at its start: every waiting image is offered, not only the overdue ones.
+    emptied: bool,
     older_than: Option<Timestamp>,
-    pass: &mut Pass,
-) -> Result<(), JobError> {
-    let mut after = None;
-    loop {
-        let page = catalog.waiting(library, after.as_ref(), PAGE, older_than).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.image.clone());
-        pass.waiting += page.len();
+    libraries: VecDeque<LibraryId>,
+    after: Option<ImageId>,
+    pass: Pass,
+}
+
+impl Reconciler {
+    /// Does the next bounded piece of work, if there is any. Where Redis has no epoch, every
+    /// waiting image is offered to the queue, and only then the epoch stands; else the overdue
+    /// ones are offered, once a minute. Answers what a walk did when it has come to its end.
+    ///
+    /// # Errors
+    /// When the catalogue or Redis is away; the next call goes on where this one stopped.
+    pub async fn step(
+        &mut self,
+        catalog: &Catalog,
+        board: &Board,
+        queue: &Queue,
+        now: Timestamp,
+    ) -> Result<Option<Pass>, JobError> {
+        if let Some(emptied) = self.walk_to_begin(board.epoch().await?) {
+            if emptied {
+                board.begin_epoch().await?;
+            }
+            let libraries = catalog.libraries().await?;
+            self.walk = Some(Walk {
+                emptied,
+                older_than: (!emptied).then(|| now - OVERDUE),
+                libraries: libraries.into_iter().map(|library| library.id).collect(),
+                after: None,
+                pass: Pass::default(),
+            });
+        }
+        let Some(walk) = &mut self.walk else { return Ok(None) };
+        for _ in 0..PAGES_A_STEP {
+            if !walk.offer_page(catalog, queue).await? {
+                return self.end(board).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a walk is to begin now, and whether over everything.
+    #[expect(clippy::match_same_arms, reason = "each case has its own reason")]
+    fn walk_to_begin(&self, epoch: Epoch) -> Option<bool> {
+        let over_all = self.walk.as_ref().map(|walk| walk.emptied);
+        match (epoch, over_all) {
+            // Emptied, perhaps in the middle of a walk: what was offered is gone.
+            (Epoch::None, _) => Some(true),
+            // Begun by this process, which goes on.
+            (Epoch::Begun, Some(true)) => None,
+            // Begun by a leader that is gone.
+            (Epoch::Begun, _) => Some(true),
+            (Epoch::Stands, Some(_)) => None,
+            (Epoch::Stands, None) => {
+                let due = self.walked.is_none_or(|at| at.elapsed() >= WALK_EVERY);
+                due.then_some(false)
+            }
+        }
+    }
+
+    async fn end(&mut self, board: &Board) -> Result<Option<Pass>, JobError> {
+        let Some(walk) = &self.walk else { return Ok(None) };
+        let pass = walk.pass;
+        if walk.emptied {
+            if !board.complete_epoch().await? {
+                // Emptied again meanwhile: the next step begins anew.
+                self.walk = None;
+                return Ok(None);
+            }
+            tracing::info!(
+                waiting = pass.waiting,
+                enqueued = pass.enqueued,
+                "Redis was empty: every waiting image is in the queue again"
+            );
+        } else if pass.enqueued > 0 {
+            tracing::warn!(enqueued = pass.enqueued, "images waited without a job: enqueued again");
+        }
+        if pass.quarantined > 0 {
+            tracing::warn!(
+                images = pass.quarantined,
+                "quarantined jobs are recorded on their images"
+            );
+        }
+        self.walk = None;
+        self.walked = Some(Instant::now());
+        Ok(Some(pass))
+    }
+}
+
+impl Walk {
+    /// Offers the next page; `false` when there is none any more.
+    async fn offer_page(&mut self, catalog: &Catalog, queue: &Queue) -> Result<bool, JobError> {
+        let Some(library) = self.libraries.front().cloned() else { return Ok(false) };
+        let page = catalog.waiting(&library, self.after.as_ref(), PAGE, self.older_than).await?;
+        let Some(last) = page.last() else {
+            self.libraries.pop_front();
+            self.after = None;
+            return Ok(true);
+        };
+        let next = last.image.clone();
         let jobs: Vec<NewJob> =
-            page.iter().map(|waiting| analyze_job(library, waiting, Lane::Upload)).collect();
+            page.iter().map(|waiting| analyze_job(&library, waiting, Lane::Upload)).collect();
         let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
         let answers = queue.enqueue_many(jobs).await?;
         for ((waiting, id), answer) in page.iter().zip(&ids).zip(answers) {
             match answer {
-                Enqueued::Added => pass.enqueued += 1,
+                Enqueued::Added => {
+                    self.pass.enqueued += 1;
+                    ::metrics::counter!(metrics::RECONCILED_TOTAL).increment(1);
+                }
                 Enqueued::Duplicate(Place::Dead) => {
-                    pass.quarantined +=
-                        record_quarantine(catalog, queue, library, waiting, id).await?;
+                    let told = tell_quarantine(catalog, queue, &library, waiting, id).await?;
+                    self.pass.quarantined += usize::from(told);
                 }
                 Enqueued::Duplicate(_) => {}
             }
         }
+        self.pass.waiting += page.len();
+        self.after = Some(next);
+        Ok(true)
     }
 }
 
 /// The queue quarantined this image's job after too many starts; no worker was left to say so on
-/// the image. Returns 1 where it is recorded now.
-async fn record_quarantine(
+/// the image. Answers whether it is recorded now.
+async fn tell_quarantine(
     catalog: &Catalog,
     queue: &Queue,
     library: &LibraryId,
     waiting: &WaitingImage,
     id: &str,
-) -> Result<usize, JobError> {
+) -> Result<bool, JobError> {
     let Some(dead) = queue.state(id).await?.filter(|job| job.place == Place::Dead) else {
-        return Ok(0);
+        return Ok(false);
     };
     let cause = dead.failure.map_or_else(String::new, |failure| failure.cause);
     let reason = format!("its analysis was quarantined: {cause}");
@@ -129,5 +203,32 @@ async fn record_quarantine(
     let stored = catalog
         .fail_image(library, &waiting.image, waiting.revision, fence, &reason, Stage::ALL)
         .await?;
-    Ok(usize::from(stored == Stored::Stored))
+    Ok(stored == Stored::Stored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(walk: Option<bool>) -> Reconciler {
+        let walk = walk.map(|emptied| Walk {
+            emptied,
+            older_than: None,
+            libraries: VecDeque::new(),
+            after: None,
+            pass: Pass::default(),
+        });
+        Reconciler { walk, walked: Some(Instant::now()) }
+    }
+
+    #[test]
+    fn a_walk_over_everything_begins_where_an_epoch_was_lost() {
+        for walk in [None, Some(false), Some(true)] {
+            assert_eq!(with(walk).walk_to_begin(Epoch::None), Some(true), "{walk:?}");
+        }
+        assert_eq!(with(None).walk_to_begin(Epoch::Begun), Some(true), "another's walk");
+        assert_eq!(with(Some(true)).walk_to_begin(Epoch::Begun), None, "one's own walk");
+        assert_eq!(with(None).walk_to_begin(Epoch::Stands), None, "walked a moment ago");
+        assert_eq!(Reconciler::default().walk_to_begin(Epoch::Stands), Some(false));
+    }
 }

@@ -1,7 +1,8 @@
-//! Hands the outbox's events on, at least once.
+//! Publishes the outbox's events, at least once.
 //!
-//! An event is written in the same transaction as the result it tells of, so none is lost; it is
-//! marked after it was handed on, so a crash between the two repeats it.
+//! An event is written in the same transaction as the result it tells of, and marked after it was
+//! published, so a crash between the two repeats it. The channel itself keeps nothing: a listener
+//! that is away misses events and asks the catalogue.
 
 use std::time::Duration;
 

@@ -124,7 +124,7 @@ impl Searcher {
         limit: usize,
     ) -> Result<Found, SearchError> {
         let query = checked(query)?;
-        let generation = self.learned.generation(library).await;
+        let generation = self.learned.generation(library).await?;
         let widened =
             generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
         let vector = self.vector(query, &widened).await?;

@@ -51,6 +51,9 @@ fn main_library() -> LibraryId {
     LibraryId::main()
 }
 
+/// A query string that may be wrong: that too is answered in JSON.
+type Asked<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+
 #[derive(Debug, Deserialize)]
 struct SearchQuery {
     q: String,
@@ -59,10 +62,7 @@ struct SearchQuery {
     limit: Option<usize>,
 }
 
-async fn search(
-    State(api): State<Api>,
-    query: Result<Query<SearchQuery>, axum::extract::rejection::QueryRejection>,
-) -> Response {
+async fn search(State(api): State<Api>, query: Asked<SearchQuery>) -> Response {
     let Query(query) = match query {
         Ok(query) => query,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
@@ -164,8 +164,12 @@ impl From<ImageRecord> for ImageAnswer {
 async fn image(
     State(api): State<Api>,
     Path(image): Path<String>,
-    Query(query): Query<LibraryQuery>,
+    query: Asked<LibraryQuery>,
 ) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
     let image = match ImageId::new(image) {
         Ok(image) => image,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -282,7 +286,21 @@ pub async fn status_of(
     })
 }
 
-async fn status(State(api): State<Api>, Query(query): Query<LibraryQuery>) -> Response {
+async fn status(State(api): State<Api>, query: Asked<LibraryQuery>) -> Response {
+    let Query(query) = match query {
+        Ok(query) => query,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    if query.library != LibraryId::main() {
+        match api.catalog.library(&query.library).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let why = format!("there is no library {}", query.library);
+                return problem(StatusCode::NOT_FOUND, &why);
+            }
+            Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        }
+    }
     match status_of(&api.catalog, &api.board, &api.queues, &query.library).await {
         Ok(status) => Json(status).into_response(),
         Err(error) if error.fate == Fate::Transient => {

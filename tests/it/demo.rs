@@ -10,7 +10,9 @@ fn demo(more: &[&str]) -> (Option<i32>, String) {
     let output = run(eyefleet(folder.path())
         .args(["demo", "--images", "160", "--new-images", "2", "--dir"])
         .arg(&dir)
-        .args(more));
+        .args(more)
+        // A killed worker's jobs come back after a lease: a short one, so that tests are quick.
+        .env("EYEFLEET_QUEUE__LEASE_SECONDS", "2"));
     let text = stdout(&output);
     let line = text.lines().last().unwrap_or_default().to_owned();
     if output.status.success() {

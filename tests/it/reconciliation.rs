@@ -4,7 +4,7 @@ use eyefleet::board::Board;
 use eyefleet::catalog::{Catalog, Stage, StageState, Upload};
 use eyefleet::clock::Clock;
 use eyefleet::names::{ImageId, LibraryId, RelativePath};
-use eyefleet::reconcile::{Pass, reconcile};
+use eyefleet::reconcile::{Pass, Reconciler};
 use fleetq::{ConnectOptions, Queue, QueueSettings, Settle};
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,7 +30,8 @@ async fn stores(images: usize) -> Stores {
         Queue::open(&connection, "story", "analyze", QueueSettings::default()).await.unwrap();
     catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
     let upload = |number: usize| Upload {
-        image: ImageId::new(format!("{number:04}")).unwrap(),
+        // As long as an id may be: one of them must not stop the others.
+        image: ImageId::new(format!("{number:04}{}", "x".repeat(508))).unwrap(),
         path: RelativePath::new(format!("{number:04}.jpg")).unwrap(),
         bytes: Some(1),
         content_hash: None,
@@ -42,8 +43,15 @@ async fn stores(images: usize) -> Stores {
 }
 
 impl Stores {
+    /// A whole walk by a leader that has just begun.
     async fn pass(&self, now: Timestamp) -> Pass {
-        reconcile(&self.catalog, &self.board, &self.queue, now).await.unwrap()
+        let mut reconciler = Reconciler::default();
+        loop {
+            let step = reconciler.step(&self.catalog, &self.board, &self.queue, now).await;
+            if let Some(pass) = step.unwrap() {
+                return pass;
+            }
+        }
     }
 }
 

@@ -8,7 +8,9 @@ fn long_demo(more: &[&str]) {
     let output = run(eyefleet(folder.path())
         .args(["demo", "--images", "1000", "--new-images", "20", "--dir"])
         .arg(folder.path().join("demo"))
-        .args(more));
+        .args(more)
+        // A killed worker's jobs come back after a lease: a short one, so that tests are quick.
+        .env("EYEFLEET_QUEUE__LEASE_SECONDS", "2"));
     let text = stdout(&output);
     let line = text.lines().last().unwrap_or_default();
     let well = "demo: images=1020 analyzed=1020 failed=0 generation=1 reloaded=2 searches_ok=3";

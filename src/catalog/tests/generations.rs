@@ -19,9 +19,9 @@ async fn only_the_newest_trainer_publishes() {
     let one = begin(100, "s1").await.unwrap().unwrap();
     assert_eq!(one, GenerationNumber(1));
     assert_eq!(begin(100, "s1").await.unwrap(), Some(one), "asked again, it is the same");
-    let two = begin(200, "s1").await.unwrap().unwrap();
+    let two = begin(200, "s2").await.unwrap().unwrap();
     assert_eq!(two, GenerationNumber(2));
-    assert_eq!(begin(150, "s1").await.unwrap(), None, "an older trainer is turned away");
+    assert_eq!(begin(150, "s2").await.unwrap(), None, "an older trainer is turned away");
 
     assert!(matches!(publish(&story, 100, one).await, Published::Superseded(_)));
     assert!(matches!(publish(&story, 200, one).await, Published::Superseded(_)));
@@ -60,13 +60,13 @@ async fn a_rollback_is_a_change() {
     let failed = catalog.fail_generation(library, Fence(3), third, "too few images").await.unwrap();
     assert_eq!(failed, Stored::Stored);
     assert!(matches!(publish(&story, 3, third).await, Published::Superseded(_)));
-    // The same trainer may try once more, under a new number.
-    let fourth = catalog.begin_training(library, Fence(3), "s").await.unwrap();
-    assert_eq!(fourth, Some(GenerationNumber(4)));
+    // The same trainer may try once more; the number that nobody has seen is used again.
+    let again = catalog.begin_training(library, Fence(3), "s").await.unwrap();
+    assert_eq!(again, Some(third));
 }
 
 #[tokio::test]
-async fn two_trainers_at_once_get_two_numbers_and_one_publishes() {
+async fn of_two_trainers_at_once_one_publishes() {
     let story = story().await;
     let other = Catalog::open(&story.url, story.clock.clone()).await.unwrap();
     let begin = async |catalog: &Catalog, fence| {
@@ -75,8 +75,22 @@ async fn two_trainers_at_once_get_two_numbers_and_one_publishes() {
     let (older, newer) = tokio::join!(begin(&story.catalog, 1), begin(&other, 2));
     let newer = newer.expect("the newest trainer is never turned away");
     if let Some(older) = older {
-        assert_ne!(older, newer);
         assert!(matches!(publish(&story, 1, older).await, Published::Superseded(_)));
     }
     assert_eq!(publish(&story, 2, newer).await, Published::Published { change: 1 });
+}
+
+#[tokio::test]
+async fn a_killed_trainer_leaves_no_gap() {
+    let story = story().await;
+    let (catalog, library) = (&story.catalog, &story.library);
+    let first = catalog.begin_training(library, Fence(1), "s").await.unwrap().unwrap();
+    // It is killed; its job comes back under a newer token.
+    let second = catalog.begin_training(library, Fence(2), "s").await.unwrap().unwrap();
+    assert_eq!((first, second), (GenerationNumber(1), GenerationNumber(1)));
+    assert!(matches!(publish(&story, 1, first).await, Published::Superseded(_)));
+    assert_eq!(publish(&story, 2, second).await, Published::Published { change: 1 });
+    // What was published keeps its number, whatever comes after it.
+    let third = catalog.begin_training(library, Fence(3), "s").await.unwrap().unwrap();
+    assert_eq!(third, GenerationNumber(2));
 }
