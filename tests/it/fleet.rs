@@ -28,13 +28,15 @@ fn roles_by_hand_form_a_fleet() {
     let data = folder.path().join("data");
     std::fs::create_dir_all(&data).unwrap();
     let redis = Redis::start();
-    let mut roles: Vec<Running> =
-        ["analyze", "export", "train", "intake"].map(|name| role(&data, &redis, name)).into();
+    let mut roles: Vec<Running> = ["analyze", "export", "train", "intake", "serve"]
+        .map(|name| role(&data, &redis, name))
+        .into();
     photos(&folder.path().join("photos"), 60);
     let photos = folder.path().join("photos");
 
     // A worker that is killed in the middle loses nothing: its jobs come back to the others.
-    let first = role(&data, &redis, "analyze");
+    let killed = role(&data, &redis, "analyze");
+    let mut polite = role(&data, &redis, "analyze");
     let mut adding = Running::start(member(&data, &redis).args(["add", "--wait"]).arg(&photos));
     let analyzed = |wanted: u64| {
         let status = member(&data, &redis).args(["status", "--json"]).output().unwrap();
@@ -42,7 +44,9 @@ fn roles_by_hand_form_a_fleet() {
         (status["counts"]["analyzed"].as_u64()? >= wanted).then_some(())
     };
     wait_for("the first photos", || analyzed(5));
-    first.signal(Signal::KILL);
+    killed.signal(Signal::KILL);
+    polite.signal(Signal::TERM);
+    assert_eq!(polite.end(), Some(0), "a busy worker did not stop well");
     assert_eq!(adding.end(), Some(0));
 
     // Export, and the training that follows by itself.

@@ -6,6 +6,7 @@ mod command_line;
 mod demo;
 mod deployment;
 mod fleet;
+mod following;
 mod reconciliation;
 mod slow;
 mod starter_pack;
