@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use eyefleet::catalog::CatalogError;
 use eyefleet::cli::{self, Cli, Client, Command, Exit, Role};
 use eyefleet::config::Config;
+use eyefleet::search::SearchError;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -36,13 +37,14 @@ fn main() -> ExitCode {
                 return Exit::Done.into();
             }
             eprintln!("eyefleet: {error:#}");
-            let unknown = error.chain().find_map(|cause| cause.downcast_ref::<CatalogError>());
-            match unknown {
-                Some(CatalogError::UnknownLibrary(_)) => Exit::NotFound.into(),
-                _ => Exit::Failed.into(),
-            }
+            if error.chain().any(is_unknown_library) { Exit::NotFound } else { Exit::Failed }.into()
         }
     }
+}
+
+fn is_unknown_library(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(CatalogError::UnknownLibrary(_)))
+        || matches!(cause.downcast_ref(), Some(SearchError::UnknownLibrary(_)))
 }
 
 fn is_closed_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {

@@ -1,4 +1,4 @@
-//! What search reads: the texts of images, page by page, and the analyses written since.
+//! What search reads: the texts of images, page by page, and the vectors written since.
 //!
 //! What must stay true: only the analysis of a living image is read (a removed one has none), and
 //! the owner's corrections come with every text.
@@ -9,7 +9,7 @@ use sea_orm::{
     QuerySelect, RelationTrait, Select,
 };
 
-use super::columns::{Row, time_text};
+use super::columns::{Row, time_text, unsigned};
 use super::entities::analyses::{Column, Entity, Relation};
 use super::entities::images;
 use super::images::corrections_of;
@@ -39,11 +39,14 @@ pub struct ImageText {
     pub stored_at: Timestamp,
 }
 
-/// One analysis of the tail.
+/// The vector of one analysis of the tail. Without texts: search reads those of its candidates
+/// only, and a tail may be the whole library.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TailRow {
-    /// What can be read of it.
-    pub text: ImageText,
+    /// The image.
+    pub image: ImageId,
+    /// When its analysis was last written.
+    pub stored_at: Timestamp,
     /// The unit vector of the picture.
     pub embedding: Vec<f32>,
 }
@@ -51,7 +54,7 @@ pub struct TailRow {
 impl TailRow {
     /// Where the page after this row begins.
     pub fn cursor(&self) -> TailCursor {
-        TailCursor { stored_at: self.text.stored_at, image: self.text.image.clone() }
+        TailCursor { stored_at: self.stored_at, image: self.image.clone() }
     }
 }
 
@@ -64,7 +67,7 @@ pub struct TailCursor {
     pub image: ImageId,
 }
 
-/// The columns of an analysis that are text, and its vector where that was asked for.
+/// The columns of an analysis that are text.
 #[derive(FromQueryResult)]
 struct TextRow {
     library: String,
@@ -81,7 +84,6 @@ struct TextRow {
     context: Option<String>,
     near_duplicates: Option<String>,
     stored_at: String,
-    embedding: Option<Vec<u8>>,
 }
 
 impl Catalog {
@@ -101,8 +103,10 @@ impl Catalog {
         after: Option<&TailCursor>,
         limit: u64,
     ) -> Result<Vec<TailRow>> {
-        let mut tail = texts_of(library)
-            .column(Column::Embedding)
+        let mut tail = Entity::find()
+            .select_only()
+            .columns([Column::Image, Column::StoredAt, Column::Embedding])
+            .filter(Column::Library.eq(library.as_str()))
             .filter(Column::Space.eq(space.as_str()))
             .filter(Column::StoredAt.gte(time_text(since)))
             .order_by_asc(Column::StoredAt)
@@ -118,14 +122,35 @@ impl Catalog {
                 ),
             );
         }
-        let rows = tail.into_model::<TextRow>().all(&self.read).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for (text, row) in self.read_texts(library, &rows).await?.into_iter().zip(&rows) {
-            let key = Row { table: "analyses", library: &row.library, key: &row.image };
-            let embedding = key.vector(row.embedding.as_deref().unwrap_or_default())?;
-            found.push(TailRow { text, embedding });
+        let rows: Vec<(String, String, Vec<u8>)> = tail.into_tuple().all(&self.read).await?;
+        let read = |(image, stored_at, embedding): (String, String, Vec<u8>)| {
+            let row = Row { table: "analyses", library: library.as_str(), key: &image };
+            Ok(TailRow {
+                stored_at: row.time(&stored_at)?,
+                embedding: row.vector(&embedding)?,
+                image: row.name(image.clone())?,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// How many analyses there are, in all spaces or in one. The index answers for all of them;
+    /// for one space every row is read.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn analyses_count(
+        &self,
+        library: &LibraryId,
+        space: Option<&SpaceId>,
+    ) -> Result<u64> {
+        let mut of_library = Entity::find().filter(Column::Library.eq(library.as_str()));
+        if let Some(space) = space {
+            of_library = of_library.filter(Column::Space.eq(space.as_str()));
         }
-        Ok(found)
+        let counted = of_library.select_only().column_as(Column::Image.count(), "analyses");
+        let count: Option<i64> = counted.into_tuple().one(&self.read).await?;
+        Ok(unsigned(count.unwrap_or(0)))
     }
 
     /// The texts of these images, in their order; one without an analysis is left out.

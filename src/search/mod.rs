@@ -1,12 +1,15 @@
 //! A query in, ranked images out: meaning and words together, or an honest "nothing".
 //!
-//! Meaning comes from the text encoder against the generation's index and the fresh tail (what was
-//! analyzed after the snapshot); words from descriptions and tags, widened by what the library's
-//! own words taught. A picture below the pack's floor in meaning and without a word in common is
-//! no hit, so a query can find nothing.
+//! Meaning comes from the text encoder against the generation's index and the fresh tail (what the
+//! index does not hold); words from descriptions and tags, widened by what the library's own words
+//! taught. Where the encoder knows no word of the query, the words alone are asked. A picture below
+//! the pack's floor in meaning and without words in common is no hit: a query can find nothing.
 
+mod near;
 mod rank;
+mod refresh;
 mod tail;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +24,9 @@ use crate::names::{ImageId, LibraryId};
 use crate::telemetry::metrics;
 use crate::vision::{TextEncoder, VisionError};
 
-use rank::{Candidate, Texts};
-use tail::Tail;
+use near::Near;
+use rank::{Asked, Candidate, Texts};
+use refresh::FollowedTail;
 
 /// Candidates taken from the index for each hit that is wanted: words may reorder them.
 const CANDIDATES_PER_HIT: usize = 8;
@@ -39,6 +43,11 @@ pub enum SearchError {
     /// The query cannot be searched for.
     #[error("the query is {0}: write one or more words")]
     Query(&'static str),
+    /// Nobody has recorded this library.
+    #[error(
+        "library {0} is not known; add photos to it first: `eyefleet add --library {0} FOLDER`"
+    )]
+    UnknownLibrary(LibraryId),
     /// The catalogue could not be asked.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -48,6 +57,15 @@ pub enum SearchError {
     /// The index refused the question.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A thread that compares vectors panicked or was stopped.
+    #[error("comparing vectors broke off: {0}; ask again, and report it where it happens again")]
+    Broke(String),
+}
+
+impl SearchError {
+    fn broke(error: &tokio::task::JoinError) -> Self {
+        Self::Broke(error.to_string())
+    }
 }
 
 /// One found image.
@@ -59,7 +77,7 @@ pub struct Hit {
     pub path: String,
     /// What it is ranked by: similarity plus what its words add.
     pub score: f32,
-    /// Cosine between query and picture, -1 to 1.
+    /// Cosine between query and picture, -1 to 1; 0 where the query is words alone.
     pub similarity: f32,
     /// Words of the query, or words that mean the same here, that its texts hold.
     pub words: Vec<String>,
@@ -86,7 +104,7 @@ pub struct Searcher {
     catalog: Catalog,
     encoder: Arc<TextEncoder>,
     learned: Follower,
-    tails: Arc<Mutex<HashMap<LibraryId, Arc<tokio::sync::Mutex<Tail>>>>>,
+    tails: Arc<Mutex<HashMap<LibraryId, Arc<tokio::sync::Mutex<FollowedTail>>>>>,
 }
 
 impl Searcher {
@@ -98,7 +116,8 @@ impl Searcher {
     /// The best `limit` images (1 to 1000) of `library` for `query`.
     ///
     /// # Errors
-    /// An empty or endless query; a catalogue or an encoder that does not answer.
+    /// An empty or endless query; a library that nobody added to (except `main`, in which nothing
+    /// is found then); a catalogue or an encoder that does not answer.
     pub async fn search(
         &self,
         library: &LibraryId,
@@ -124,33 +143,57 @@ impl Searcher {
         limit: usize,
     ) -> Result<Found, SearchError> {
         let query = checked(query)?;
+        if !self.is_known(library).await? {
+            return Ok(Found { hits: Vec::new(), generation: None, widened: Vec::new() });
+        }
         let generation = self.learned.generation(library).await?;
         let widened =
             generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
-        let vector = self.vector(query, &widened).await?;
+        let asked = Asked::new(query, &widened);
         let limit = limit.clamp(1, HITS_MAX);
         let wanted = (limit * CANDIDATES_PER_HIT).max(CANDIDATES_MIN);
-        let candidates =
-            self.candidates(library, generation.as_deref(), vector.as_deref(), wanted).await?;
+
+        let mut vector = self.vector(query, &asked).await?;
+        let mut said = Vec::new();
+        if vector.is_none() {
+            said = words::said(&self.catalog, library, &asked, wanted).await?;
+            vector = self.stand_in(&widened).await?;
+        }
+        let candidates = self.candidates(library, generation.as_ref(), vector, said, wanted);
+        let candidates = candidates.await?;
         let images: Vec<ImageId> = candidates.iter().map(|found| found.image.clone()).collect();
         let texts = self.catalog.texts(library, &images).await?;
         let texts = Texts::new(texts);
-        let floor = self.encoder.search_floor();
-        let hits = rank::rank(candidates, &texts, query, &widened, floor, limit);
+        let hits = rank::rank(candidates, &texts, &asked, self.encoder.search_floor(), limit);
         let generation = generation.map(|learned| learned.number.0);
         Ok(Found { hits, generation, widened })
     }
 
-    /// The query as a vector. A word that the encoder does not know may have neighbours here that
-    /// it does ("saree", "sari"): they stand in for it.
-    async fn vector(
-        &self,
-        query: &str,
-        widened: &[(String, f32)],
-    ) -> Result<Option<Vec<f32>>, SearchError> {
-        if let Some(vector) = self.encoder.embed(query).await? {
-            return Ok(Some(vector));
+    /// Whether there is such a library; `main` may be one that nobody has added to yet. Asked
+    /// before anything is kept for it: anyone can name libraries.
+    async fn is_known(&self, library: &LibraryId) -> Result<bool, SearchError> {
+        let tails = || self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+        if tails().contains_key(library) || self.catalog.library(library).await?.is_some() {
+            return Ok(true);
         }
+        if *library == LibraryId::main() {
+            return Ok(false);
+        }
+        Err(SearchError::UnknownLibrary(library.clone()))
+    }
+
+    /// The query as a vector; none where the encoder knows no word of it that says something.
+    async fn vector(&self, query: &str, asked: &Asked) -> Result<Option<Vec<f32>>, SearchError> {
+        // Words such as "my" have a place in the space as well, and anything is near to it.
+        if self.encoder.embed(&asked.own()).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(self.encoder.embed(query).await?)
+    }
+
+    /// A word that the encoder does not know may have neighbours here that it does ("saree",
+    /// "sari"): they stand in for it.
+    async fn stand_in(&self, widened: &[(String, f32)]) -> Result<Option<Vec<f32>>, SearchError> {
         let neighbours: Vec<&str> = widened.iter().map(|(word, _)| word.as_str()).collect();
         if neighbours.is_empty() {
             return Ok(None);
@@ -158,34 +201,32 @@ impl Searcher {
         Ok(self.encoder.embed(&neighbours.join(" ")).await?)
     }
 
-    /// Pictures near `vector` in the index and in the tail; the tail's word on an image is newer.
+    /// Pictures near `vector`, and those of `said`.
     async fn candidates(
         &self,
         library: &LibraryId,
-        generation: Option<&Generation>,
-        vector: Option<&[f32]>,
+        generation: Option<&Arc<Generation>>,
+        vector: Option<Vec<f32>>,
+        said: Vec<ImageId>,
         wanted: usize,
     ) -> Result<Vec<Candidate>, SearchError> {
-        let Some(vector) = vector else { return Ok(Vec::new()) };
+        let Some(vector) = vector else {
+            let unlike = |image| Candidate { image, similarity: 0.0 };
+            return Ok(said.into_iter().map(unlike).collect());
+        };
         let tail = self.tail(library);
-        let mut tail = tail.lock().await;
-        tail.refresh(&self.catalog, library, self.encoder.space(), generation).await?;
-        let mut candidates = tail.nearest(vector, wanted);
-        if let Some(index) = generation.map(|learned| &learned.index) {
-            let is_older = |image: &str| !tail.holds(image);
-            let found = index.search(vector, wanted, &is_older)?;
-            candidates.extend(
-                found.into_iter().map(|(image, similarity)| Candidate { image, similarity }),
-            );
-        }
-        candidates.sort_by(|a, b| {
-            b.similarity.total_cmp(&a.similarity).then_with(|| a.image.cmp(&b.image))
-        });
-        candidates.truncate(wanted);
-        Ok(candidates)
+        let refreshed = tail
+            .lock()
+            .await
+            .refresh(&self.catalog, library, self.encoder.space(), generation)
+            .await?;
+        let (tail, indexed) = refreshed;
+        let near = Near { generation: generation.cloned(), tail, indexed };
+        let found = tokio::task::spawn_blocking(move || near.candidates(&vector, said, wanted));
+        Ok(found.await.map_err(|error| SearchError::broke(&error))??)
     }
 
-    fn tail(&self, library: &LibraryId) -> Arc<tokio::sync::Mutex<Tail>> {
+    fn tail(&self, library: &LibraryId) -> Arc<tokio::sync::Mutex<FollowedTail>> {
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tails.entry(library.clone()).or_default())
     }

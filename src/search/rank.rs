@@ -1,9 +1,10 @@
-//! The pure rule that orders candidates: similarity, plus what common words add.
+//! The pure rule that orders candidates: similarity, plus what common words add. The owner's word
+//! on a picture stands in the place of the models'.
 
 use std::collections::HashMap;
 
 use super::Hit;
-use crate::catalog::ImageText;
+use crate::catalog::{ImageText, Tag};
 use crate::names::ImageId;
 
 /// What the words of a query add to the score of a picture whose texts hold all of them. About
@@ -25,7 +26,54 @@ pub(super) struct Texts(HashMap<ImageId, ImageText>);
 
 impl Texts {
     pub fn new(texts: Vec<ImageText>) -> Self {
-        Self(texts.into_iter().map(|text| (text.image.clone(), text)).collect())
+        let entry = |text: ImageText| (text.image.clone(), corrected(text));
+        Self(texts.into_iter().map(entry).collect())
+    }
+}
+
+/// The text with the owner's corrections in the place of what they correct, as in a snapshot.
+pub(super) fn corrected(mut text: ImageText) -> ImageText {
+    for correction in std::mem::take(&mut text.corrections) {
+        match correction.field.as_str() {
+            "description" => {
+                text.description = correction.value.as_str().map(str::to_owned);
+                // What was learned was added to the words that the owner took away.
+                if let Some(enriched) = &mut text.enriched {
+                    enriched.description = None;
+                }
+            }
+            "tags" => {
+                let said: Vec<String> =
+                    serde_json::from_value(correction.value).unwrap_or_default();
+                let tag = |name| Tag { name, group: String::new(), score: 1.0 };
+                text.tags = said.into_iter().map(tag).collect();
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+/// What a query asks for in words: its own, and those that mean the same here, with their weights.
+pub(super) struct Asked {
+    own: Vec<String>,
+    widened: Vec<(String, f32)>,
+}
+
+impl Asked {
+    pub fn new(query: &str, widened: &[(String, f32)]) -> Self {
+        Self { own: words_of(query), widened: widened.to_vec() }
+    }
+
+    /// The query without the words that say nothing.
+    pub fn own(&self) -> String {
+        self.own.join(" ")
+    }
+
+    /// The share of the query that a corrected text says, where that makes a picture a hit.
+    pub fn is_said_by(&self, text: &ImageText) -> Option<f32> {
+        let (share, _) = common_words(self, text);
+        (share >= WORDS_ALONE).then_some(share)
     }
 }
 
@@ -33,17 +81,15 @@ impl Texts {
 pub(super) fn rank(
     candidates: Vec<Candidate>,
     texts: &Texts,
-    query: &str,
-    widened: &[(String, f32)],
+    asked: &Asked,
     floor: f32,
     limit: usize,
 ) -> Vec<Hit> {
-    let wanted = words_of(query);
     let mut hits: Vec<Hit> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let text = texts.0.get(&candidate.image)?;
-            let (share, words) = common_words(&wanted, widened, text);
+            let (share, words) = common_words(asked, text);
             let near_enough = candidate.similarity >= floor;
             let says_so = share >= WORDS_ALONE;
             (near_enough || says_so).then(|| Hit {
@@ -81,11 +127,8 @@ fn words_of(text: &str) -> Vec<String> {
 
 /// Share of the wanted words found in the picture's own texts, 0 to 1, and the words found there.
 /// A learned neighbour of a missing word counts by its weight.
-fn common_words(
-    wanted: &[String],
-    widened: &[(String, f32)],
-    text: &ImageText,
-) -> (f32, Vec<String>) {
+fn common_words(asked: &Asked, text: &ImageText) -> (f32, Vec<String>) {
+    let Asked { own: wanted, widened } = asked;
     if wanted.is_empty() {
         return (0.0, Vec::new());
     }
@@ -114,10 +157,11 @@ fn common_words(
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use serde_json::json;
 
     use super::*;
-    use crate::catalog::Tag;
-    use crate::names::RelativePath;
+    use crate::catalog::{Correction, Enriched};
+    use crate::names::{GenerationNumber, RelativePath};
 
     fn text(id: &str, description: &str, tags: &[&str]) -> ImageText {
         let tag = |name: &&str| Tag { name: (*name).to_owned(), group: String::new(), score: 0.9 };
@@ -146,7 +190,7 @@ mod tests {
         ]);
         let candidates =
             vec![candidate("boat", 0.6), candidate("beach", 0.55), candidate("dress", 0.1)];
-        let hits = rank(candidates, &texts, query, widened, 0.5, 10);
+        let hits = rank(candidates, &texts, &Asked::new(query, widened), 0.5, 10);
         hits.into_iter().map(|hit| hit.image.to_string()).collect()
     }
 
@@ -159,7 +203,8 @@ mod tests {
     #[test]
     fn a_query_can_find_nothing() {
         let texts = Texts::new(vec![text("boat", "a sailboat on the sea", &[])]);
-        let hits = rank(vec![candidate("boat", 0.4)], &texts, "tax form", &[], 0.5, 10);
+        let asked = Asked::new("tax form", &[]);
+        let hits = rank(vec![candidate("boat", 0.4)], &texts, &asked, 0.5, 10);
         assert!(hits.is_empty(), "{hits:?}");
     }
 
@@ -172,7 +217,56 @@ mod tests {
 
     #[test]
     fn an_image_that_was_removed_meanwhile_is_no_hit() {
-        let hits = rank(vec![candidate("gone", 0.9)], &Texts::new(vec![]), "boat", &[], 0.5, 10);
+        let asked = Asked::new("boat", &[]);
+        let hits = rank(vec![candidate("gone", 0.9)], &Texts::new(vec![]), &asked, 0.5, 10);
         assert!(hits.is_empty());
+    }
+
+    #[test]
+    fn the_owners_word_stands_above_the_models() {
+        let mut owned = text("1", "a woman on a beach", &["woman", "beach"]);
+        owned.enriched = Some(Enriched {
+            generation: GenerationNumber(1),
+            description: Some("a woman on a beach, commonly associated with sea".to_owned()),
+            tags: Vec::new(),
+            categories: Vec::new(),
+            context: Vec::new(),
+            near_duplicates: Vec::new(),
+        });
+        let correct = |field: &str, value| Correction {
+            field: field.to_owned(),
+            value,
+            created_at: Timestamp::UNIX_EPOCH,
+        };
+        owned.corrections =
+            vec![correct("description", json!("Oma at home")), correct("tags", json!(["oma"]))];
+        let texts = Texts::new(vec![owned.clone()]);
+        let found =
+            |query| rank(vec![candidate("1", 0.0)], &texts, &Asked::new(query, &[]), 0.5, 10);
+        let hits = found("oma");
+        assert_eq!(hits[0].description.as_deref(), Some("Oma at home"));
+        assert_eq!(hits[0].tags, ["oma"]);
+        assert_eq!(found("beach"), [], "the models' words were taken away");
+
+        // Nothing is an answer too, and other fields change nothing here.
+        owned.corrections = vec![
+            correct("description", json!(null)),
+            correct("name", json!("oma")),
+            correct("tags", json!([])),
+        ];
+        let said = corrected(owned);
+        assert_eq!((said.description, said.tags.len()), (None, 0));
+        assert_eq!(said.enriched.unwrap().description, None);
+    }
+
+    #[test]
+    fn half_of_the_words_make_a_picture_a_hit() {
+        let text = text("1", "Oma at home", &["garden"]);
+        let share = |query| Asked::new(query, &[]).is_said_by(&text);
+        assert_eq!(share("my oma"), Some(1.0));
+        assert_eq!(share("oma's garden party"), Some(0.5));
+        assert_eq!(share("a birthday party in the garden"), None);
+        assert_eq!(share("my"), None, "it says nothing");
+        assert_eq!(Asked::new("a picture of my Oma", &[]).own(), "oma");
     }
 }

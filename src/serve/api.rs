@@ -71,6 +71,9 @@ async fn search(State(api): State<Api>, query: Asked<SearchQuery>) -> Response {
     match api.searcher.search(&query.library, &query.q, limit).await {
         Ok(found) => Json(found).into_response(),
         Err(error @ SearchError::Query(_)) => problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error @ SearchError::UnknownLibrary(_)) => {
+            problem(StatusCode::NOT_FOUND, &error.to_string())
+        }
         Err(error) => {
             tracing::error!(%error, "a search failed");
             problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())

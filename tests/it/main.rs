@@ -8,6 +8,7 @@ mod deployment;
 mod fleet;
 mod following;
 mod reconciliation;
+mod searching;
 mod slow;
 mod starter_pack;
 mod support;

@@ -108,17 +108,21 @@ async fn the_tail_comes_in_pages_by_time() {
     let page = async |space: &SpaceId, since, after: Option<&TailCursor>| {
         story.catalog.analyses_since(&story.library, space, since, after, 2).await.unwrap()
     };
-    let ids =
-        |rows: &[TailRow]| rows.iter().map(|row| row.text.image.to_string()).collect::<Vec<_>>();
+    let ids = |rows: &[TailRow]| rows.iter().map(|row| row.image.to_string()).collect::<Vec<_>>();
     let first = page(&space(), start, None).await;
     assert_eq!(ids(&first), ["a", "b"]);
     assert_eq!(first[0].embedding, [0.6, 0.8]);
-    assert_eq!(first[0].text.path, path("photos/a.jpg"));
+    assert_eq!(first[0].stored_at, start);
     let second = page(&space(), start, Some(&first[1].cursor())).await;
     assert_eq!(ids(&second), ["c", "d"]);
     assert!(page(&space(), start, Some(&second[1].cursor())).await.is_empty());
     assert_eq!(ids(&page(&space(), story.clock.now(), None).await), ["d"]);
     assert!(page(&foreign, start, None).await.is_empty());
+    let count = async |space: Option<&SpaceId>| {
+        story.catalog.analyses_count(&story.library, space).await.unwrap()
+    };
+    assert_eq!((count(None).await, count(Some(&space())).await), (4, 4));
+    assert_eq!(count(Some(&foreign)).await, 0);
 
     // A correction is news.
     story.clock.advance(SignedDuration::from_secs(1));
