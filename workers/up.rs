@@ -8,17 +8,19 @@ use eyefleet::supervise::{Fleet, RoleSpec};
 use crate::process::stop_signal;
 
 pub async fn up(mut config: Config, args: &UpArgs) -> anyhow::Result<Exit> {
-    let replicas = args.replicas.unwrap_or(config.replicas).max(1);
-    if replicas != config.replicas {
-        config.replicas = replicas;
-    }
+    let replicas = args.replicas.unwrap_or(config.replicas);
+    anyhow::ensure!(
+        (1..=256).contains(&replicas),
+        "--replicas is {replicas}: allowed are 1 to 256"
+    );
+    config.replicas = replicas;
     let stop = stop_signal(false)?;
     let program = std::env::current_exe()?;
     let data = config.data.clone();
     let starting = Fleet::start(config, &program, RoleSpec::whole_fleet(replicas));
     let fleet = tokio::select! {
         fleet = starting => fleet?,
-        // What was started so far ends with this process: the roles' input closes.
+        // Dropping the start asks Redis and the roles to end, whatever there is of them.
         () = stop.cancelled() => return Ok(Exit::Done),
     };
     let url = fleet.roles().running().into_iter().find(|role| role.name.starts_with("serve"));

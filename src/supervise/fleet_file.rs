@@ -1,8 +1,10 @@
 //! `run/fleet.json`: how the command line finds a fleet that runs on this machine.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::SuperviseError;
@@ -34,24 +36,26 @@ pub struct RunningRole {
 #[derive(Debug)]
 pub struct FleetFile {
     path: PathBuf,
-    facts: Mutex<Facts>,
+    /// `None` once it is removed: a keeper that comes late must not write it again.
+    facts: Mutex<Option<Facts>>,
 }
 
 impl FleetFile {
     const NAME: &'static str = "fleet.json";
+    /// The file beside it that a supervisor holds locked for as long as it runs.
+    pub(super) const LOCK_NAME: &'static str = "up.lock";
 
     pub(super) fn create(run: &Path, config: &Config) -> Result<Self, SuperviseError> {
         let redis_url = config.redis_url.as_ref().map_or("", |url| url.expose()).to_owned();
         let facts = Facts { pid: std::process::id(), redis_url, roles: Vec::new() };
-        let file = Self { path: run.join(Self::NAME), facts: Mutex::new(facts) };
+        let file = Self { path: run.join(Self::NAME), facts: Mutex::new(Some(facts)) };
         file.write().map_err(SuperviseError::file("write", &file.path))?;
         Ok(file)
     }
 
     /// Puts `role` in the place of the process of the same name.
     pub(super) fn set(&self, role: RunningRole) {
-        {
-            let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(facts) = self.facts().as_mut() {
             facts.roles.retain(|other| other.name != role.name);
             facts.roles.push(role);
             facts.roles.sort_by(|a, b| a.name.cmp(&b.name));
@@ -63,14 +67,19 @@ impl FleetFile {
 
     /// What runs now.
     pub fn roles(&self) -> Vec<RunningRole> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).roles.clone()
+        self.facts().as_ref().map_or_else(Vec::new, |facts| facts.roles.clone())
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Option<Facts>> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> std::io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt;
         // The lock spans writing and renaming, so that two writers cannot swap their order.
-        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = serde_json::to_vec_pretty(&*facts)?;
+        let facts = self.facts();
+        let Some(facts) = facts.as_ref() else { return Ok(()) };
+        let text = serde_json::to_vec_pretty(facts)?;
         let aside = self.path.with_extension("json.new");
         let mut file = std::fs::OpenOptions::new()
             .write(true)
@@ -84,15 +93,25 @@ impl FleetFile {
 
     /// The fleet that runs on `data`, if one does.
     pub fn find(data: &Path) -> Option<Facts> {
-        let text = std::fs::read(data.join("run").join(Self::NAME)).ok()?;
+        let run = data.join("run");
+        let mut lock = std::fs::File::open(run.join(Self::LOCK_NAME)).ok()?;
+        // Whoever is killed lets go of the lock, though not of the file, and another process may
+        // have its number by now.
+        if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
+            return None;
+        }
+        let mut holder = String::new();
+        lock.read_to_string(&mut holder).ok()?;
+        let text = std::fs::read(run.join(Self::NAME)).ok()?;
         let facts: Facts = serde_json::from_slice(&text).ok()?;
-        let pid = rustix::process::Pid::from_raw(i32::try_from(facts.pid).ok()?)?;
-        // A file left by a killed supervisor names a process that is gone.
-        rustix::process::test_kill_process(pid).ok()?;
-        Some(facts)
+        // A supervisor that has only just begun: the file is still that of the one before.
+        (holder.trim() == facts.pid.to_string()).then_some(facts)
     }
 
-    pub(super) fn remove(run: &Path) {
-        let _already_gone_is_fine = std::fs::remove_file(run.join(Self::NAME));
+    /// Removes it, for good.
+    pub(super) fn remove(&self) {
+        let mut facts = self.facts();
+        *facts = None;
+        let _already_gone_is_fine = std::fs::remove_file(&self.path);
     }
 }

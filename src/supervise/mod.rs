@@ -2,16 +2,20 @@
 //!
 //! What must stay true: one fleet for each data folder (a lock file says so), Redis outlives every
 //! role and is stopped last, no role outlives its supervisor (it sees its standard input end), and
-//! a Redis that outlived a killed supervisor is adopted, not fought.
+//! a Redis that outlived a killed supervisor is adopted, not fought. What ended by itself is started
+//! again. A fleet that is dropped, or whose start is, leaves no process behind.
 
 mod fleet_file;
+mod log_file;
 mod private_redis;
+mod redis_home;
 mod roles;
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -20,6 +24,12 @@ pub use private_redis::PrivateRedis;
 pub use roles::{RoleSpec, Roles};
 
 use crate::config::{Config, Secret};
+
+/// Looks at the lock of a data folder before it counts as taken; who only asks whether a fleet runs
+/// holds it for a moment.
+const LOCK_LOOKS: u32 = 10;
+/// Time between two such looks.
+const LOCK_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Why a fleet could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -76,12 +86,15 @@ impl SuperviseError {
     }
 }
 
-/// A running fleet. Dropping it kills the roles; `stop` is the polite way.
+/// A running fleet. Dropping it asks its processes to end and waits for none; `stop` waits, in
+/// their order.
 #[derive(Debug)]
 pub struct Fleet {
     config: Config,
-    redis: Option<PrivateRedis>,
+    // Dropped in this order: the roles are asked first, the folder is free last.
     roles: Roles,
+    redis: Option<PrivateRedis>,
+    file: Arc<FleetFile>,
     /// Held for as long as the fleet runs; the kernel releases it with the process.
     _lock: File,
 }
@@ -91,7 +104,8 @@ impl Fleet {
     /// executable. Returns when every role has announced its address.
     ///
     /// # Errors
-    /// See `SuperviseError`; what was started before the failure is stopped again.
+    /// See `SuperviseError`; what was started before the failure is stopped again, and so it is
+    /// when this future is dropped.
     pub async fn start(
         mut config: Config,
         program: &Path,
@@ -101,7 +115,7 @@ impl Fleet {
         for folder in [&config.data, &run, &config.data.join("log")] {
             std::fs::create_dir_all(folder).map_err(SuperviseError::file("create", folder))?;
         }
-        let lock = lock(&config.data, &run)?;
+        let lock = lock(&config.data, &run).await?;
         let redis = match &config.redis_url {
             Some(_) => None,
             None => Some(PrivateRedis::start(&config.data).await?),
@@ -111,7 +125,7 @@ impl Fleet {
         }
         let file = Arc::new(FleetFile::create(&run, &config)?);
         let roles = Roles::start(&config, program, roles, &file);
-        let mut fleet = Self { config, redis, roles, _lock: lock };
+        let mut fleet = Self { config, roles, redis, file, _lock: lock };
         if let Err(error) = fleet.roles.ready().await {
             fleet.stop().await;
             return Err(error);
@@ -135,18 +149,23 @@ impl Fleet {
     }
 
     /// Stops the roles within their grace, then Redis, and removes the fleet's file.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.roles.stop(self.config.grace).await;
-        if let Some(redis) = self.redis {
+        if let Some(redis) = &mut self.redis {
             redis.stop().await;
         }
-        FleetFile::remove(&self.config.data.join("run"));
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.file.remove();
     }
 }
 
 /// Takes the lock of `data`, or names the process that holds it.
-fn lock(data: &Path, run: &Path) -> Result<File, SuperviseError> {
-    let path = run.join("up.lock");
+async fn lock(data: &Path, run: &Path) -> Result<File, SuperviseError> {
+    let path = run.join(FleetFile::LOCK_NAME);
     let mut file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -154,7 +173,13 @@ fn lock(data: &Path, run: &Path) -> Result<File, SuperviseError> {
         .truncate(false)
         .open(&path)
         .map_err(SuperviseError::file("open", &path))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    let mut looks = 1;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if looks < LOCK_LOOKS {
+            looks += 1;
+            tokio::time::sleep(LOCK_LOOK_EVERY).await;
+            continue;
+        }
         let pid = std::fs::read_to_string(&path).unwrap_or_default();
         return Err(SuperviseError::AlreadyRunning {
             data: data.to_owned(),
@@ -164,4 +189,44 @@ fn lock(data: &Path, run: &Path) -> Result<File, SuperviseError> {
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(SuperviseError::file("write", &path))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fleet_is_found_by_its_lock_and_not_by_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, run) = (folder.path(), folder.path().join("run"));
+        std::fs::create_dir(&run).unwrap();
+        let home = [("EYEFLEET_DATA".to_owned(), data.display().to_string())];
+        let config = Config::from_sources(None, home).unwrap();
+        assert!(FleetFile::find(data).is_none());
+        let held = lock(data, &run).await.unwrap();
+        assert!(FleetFile::find(data).is_none(), "it has not said anything yet");
+        let file = FleetFile::create(&run, &config).unwrap();
+        assert_eq!(FleetFile::find(data).unwrap().pid, std::process::id());
+        assert!(matches!(lock(data, &run).await, Err(SuperviseError::AlreadyRunning { .. })));
+        // The file stays, and its process id belongs to somebody who lives.
+        drop(held);
+        assert!(FleetFile::find(data).is_none());
+        // Removed, it stays so, whatever a keeper still has to say.
+        file.remove();
+        file.set(RunningRole { name: "late-1".to_owned(), pid: 1, url: None });
+        assert_eq!(std::fs::read_dir(&run).unwrap().count(), 1, "only the lock's file is left");
+    }
+
+    #[tokio::test]
+    async fn who_only_asks_does_not_stop_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FleetFile::LOCK_NAME);
+        let asking = File::create(&path).unwrap();
+        flock(&asking, FlockOperation::NonBlockingLockShared).unwrap();
+        let (taken, ()) = tokio::join!(lock(folder.path(), folder.path()), async {
+            tokio::time::sleep(LOCK_LOOK_EVERY * 2).await;
+            drop(asking);
+        });
+        taken.unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 //! The roles as processes: started, watched, started again, stopped.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::SuperviseError;
 use super::fleet_file::{FleetFile, RunningRole};
+use super::{SuperviseError, log_file};
 use crate::config::Config;
 
 /// Time that a role gets to announce its address: opening a large index takes a while.
@@ -47,7 +48,7 @@ impl RoleSpec {
     }
 }
 
-/// The watched processes of a fleet.
+/// The watched processes of a fleet. Dropping it tells every keeper to end its process.
 #[derive(Debug)]
 pub struct Roles {
     stopping: CancellationToken,
@@ -114,7 +115,7 @@ impl Roles {
             if !announced {
                 return Err(SuperviseError::Role {
                     role: role.name.clone(),
-                    why: last_line(&role.log),
+                    why: log_file::last_line(&role.log),
                     log: role.log.clone(),
                 });
             }
@@ -127,22 +128,29 @@ impl Roles {
         self.file.roles()
     }
 
-    pub(super) async fn stop(self, grace: Duration) {
+    pub(super) async fn stop(&mut self, grace: Duration) {
         self.stopping.cancel();
-        let all = futures_util::future::join_all(self.watched.into_iter().map(|role| role.task));
+        let all = futures_util::future::join_all(self.watched.drain(..).map(|role| role.task));
         // Each keeper bounds its own wait; this is the belt over those braces.
         let _late = tokio::time::timeout(grace + Duration::from_secs(10), all).await;
     }
 }
 
+impl Drop for Roles {
+    fn drop(&mut self) {
+        self.stopping.cancel();
+    }
+}
+
 /// The settings that this process decided and a role cannot find out by itself. The rest it reads
-/// from the same file and the inherited environment.
+/// from the same file and the inherited environment; the model's threads, for one, it derives from
+/// the number of replicas.
 fn environment(config: &Config, role: &str) -> Vec<(String, String)> {
     let mut variables = vec![
-        ("EYEFLEET_DATA".to_owned(), config.data.display().to_string()),
-        ("DATABASE_URL".to_owned(), config.database_url.expose().to_owned()),
+        ("EYEFLEET_PATHS__DATA".to_owned(), config.data.display().to_string()),
+        ("EYEFLEET_DATABASE__URL".to_owned(), config.database_url.expose().to_owned()),
         ("EYEFLEET_REDIS__NAMESPACE".to_owned(), config.namespace.clone()),
-        ("EYEFLEET_VISION__THREADS".to_owned(), config.model_threads.to_string()),
+        ("EYEFLEET_ANALYZE__REPLICAS".to_owned(), config.replicas.to_string()),
         ("EYEFLEET_RUN__RELOAD_SECONDS".to_owned(), config.reload_every.as_secs_f64().to_string()),
         ("EYEFLEET_QUEUE__LEASE_SECONDS".to_owned(), config.lease.as_secs().to_string()),
         ("EYEFLEET_RUN__GRACE_SECONDS".to_owned(), config.grace.as_secs().to_string()),
@@ -152,7 +160,7 @@ fn environment(config: &Config, role: &str) -> Vec<(String, String)> {
         variables.push(("EYEFLEET_CONFIG".to_owned(), file.display().to_string()));
     }
     if let Some(url) = &config.redis_url {
-        variables.push(("REDIS_URL".to_owned(), url.expose().to_owned()));
+        variables.push(("EYEFLEET_REDIS__URL".to_owned(), url.expose().to_owned()));
     }
     if role == "serve" {
         variables.push(("EYEFLEET_SERVE__LISTEN".to_owned(), config.serve_listen.clone()));
@@ -160,11 +168,19 @@ fn environment(config: &Config, role: &str) -> Vec<(String, String)> {
     variables
 }
 
-/// The last thing that a role said, for the message of its failure.
-fn last_line(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("it said nothing").chars().take(500).collect()
+/// The inherited variables that set what `decided` sets, by another name or in other letters: a
+/// role must not see them, or they might win.
+fn displaced(
+    inherited: impl Iterator<Item = OsString>,
+    decided: &[(String, String)],
+) -> Vec<OsString> {
+    let rival = |name: &OsString| {
+        let Some(text) = name.to_str() else { return false };
+        let long = text.to_uppercase();
+        ["EYEFLEET_DATA", "REDIS_URL", "DATABASE_URL"].contains(&text)
+            || decided.iter().any(|(name, _)| *name == long && name != text)
+    };
+    inherited.filter(rival).collect()
 }
 
 /// Keeps one role running until it is told to stop.
@@ -212,8 +228,14 @@ impl Keeper {
 
     fn spawn(&self) -> std::io::Result<Child> {
         let _none_there_is_fine = std::fs::remove_file(&self.announce);
+        log_file::rotate(&self.log);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        let inherited = std::env::vars_os().map(|(name, _)| name);
+        for name in displaced(inherited, &self.environment) {
+            command.env_remove(name);
+        }
+        command
             .args(["run", self.role, "--announce"])
             .arg(&self.announce)
             // The pipe stays open for as long as this process lives; its end tells the role to stop.
@@ -259,5 +281,63 @@ impl Keeper {
             tracing::warn!(role = self.name, "did not stop in time: killed; its jobs are repeated");
             let _gone_already = child.kill().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Config {
+        let given = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::from_sources(None, given).unwrap()
+    }
+
+    /// What a role reads that was started by a process with `inherited` and `decided` settings.
+    fn of_a_role(inherited: &[(&str, &str)], decided: &Config) -> Config {
+        let decided = environment(decided, "serve");
+        let names = inherited.iter().map(|(name, _)| OsString::from(name));
+        let gone = displaced(names, &decided);
+        let kept = inherited.iter().filter(|(name, _)| !gone.iter().any(|it| it == name));
+        let kept = kept.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let kept = kept.filter(|(name, _)| decided.iter().all(|(ours, _)| ours != name));
+        // The decided ones first: even the last of the others must not win.
+        let all: Vec<_> = decided.iter().cloned().chain(kept).collect();
+        Config::from_sources(None, all).unwrap()
+    }
+
+    #[test]
+    fn a_role_gets_what_its_supervisor_decided() {
+        let mut decided = config(&[("EYEFLEET_DATA", "/decided"), ("DATABASE_URL", "sqlite://d")]);
+        decided.redis_url = Some(crate::config::Secret::new("redis+unix:///decided"));
+        "127.0.0.1:1".clone_into(&mut decided.serve_listen);
+        for inherited in [
+            [("EYEFLEET_DATA", "/x"), ("REDIS_URL", "redis://x"), ("DATABASE_URL", "sqlite://x")],
+            [
+                ("EYEFLEET_PATHS__DATA", "/x"),
+                ("EYEFLEET_REDIS__URL", "redis://x"),
+                ("EYEFLEET_DATABASE__URL", "sqlite://x"),
+            ],
+            [
+                ("EYEFLEET_SERVE__LISTEN", "x:1"),
+                ("EYEFLEET_Redis__Url", "redis://x"),
+                ("EYEFLEET_database__url", "sqlite://x"),
+            ],
+        ] {
+            let role = of_a_role(&inherited, &decided);
+            assert_eq!(role.data, Path::new("/decided"), "{inherited:?}");
+            assert_eq!(role.database_url.expose(), "sqlite://d", "{inherited:?}");
+            assert_eq!(role.redis_url, decided.redis_url, "{inherited:?}");
+            assert_eq!(role.serve_listen, "127.0.0.1:1", "{inherited:?}");
+        }
+    }
+
+    #[test]
+    fn threads_follow_the_replicas_that_run() {
+        let mut decided = config(&[("EYEFLEET_DATA", "/decided")]);
+        decided.replicas = 256;
+        assert_eq!(of_a_role(&[], &decided).model_threads, 1);
+        let said = [("EYEFLEET_VISION__THREADS", "7")];
+        assert_eq!(of_a_role(&said, &decided).model_threads, 7);
     }
 }

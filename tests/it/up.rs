@@ -1,15 +1,21 @@
 //! `eyefleet up`: one fleet for each data folder, polite at its end, unharmed by a killed one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Up, eyefleet, fleet_file, get, photos, run, stderr, stdout, wait_for};
+use crate::support::{
+    Running, Up, eyefleet, fleet_file, get, photos, run, stderr, stdout, wait_for,
+};
 
-fn redis_pid(data: &std::path::Path) -> Option<i32> {
+fn redis_pid(data: &Path) -> Option<i32> {
+    redis_pid_at(&data.join("run/redis.sock"))
+}
+
+fn redis_pid_at(socket: &Path) -> Option<i32> {
     let info = std::process::Command::new("redis-cli")
         .arg("-s")
-        .arg(data.join("run/redis.sock"))
+        .arg(socket)
         .args(["info", "server"])
         .output()
         .ok()?;
@@ -19,6 +25,31 @@ fn redis_pid(data: &std::path::Path) -> Option<i32> {
 
 fn lives(pid: i32) -> bool {
     rustix::process::test_kill_process(Pid::from_raw(pid).unwrap()).is_ok()
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// `eyefleet up` with more settings, not waited for; what it says goes into `log`.
+fn up_with(data: &Path, settings: &[(&str, &Path)], log: &Path) -> Up {
+    let mut command = eyefleet(data);
+    command.arg("up").env("EYEFLEET_SERVE__LISTEN", "127.0.0.1:0");
+    for (name, value) in settings {
+        command.env(name, value);
+    }
+    command.stderr(std::fs::File::create(log).unwrap());
+    Up { process: Running::start(&mut command), data: data.to_owned() }
+}
+
+/// Kills Redis, waits until another one answers on the same socket, and has photos analyzed.
+fn redis_is_killed_and_work_goes_on(data: &Path, photos_in: &Path) {
+    let before = redis_pid(data).unwrap();
+    signal(before, Signal::KILL);
+    wait_for("another Redis", || redis_pid(data).filter(|pid| *pid != before));
+    photos(photos_in, 3);
+    let added = run(eyefleet(data).args(["add", "--wait"]).arg(photos_in));
+    assert_eq!(added.status.code(), Some(0), "the fleet does not work on the new Redis");
 }
 
 #[test]
@@ -108,20 +139,83 @@ fn a_killed_supervisor_leaves_nothing_that_harms() {
     // Roles see their input end and stop by themselves; Redis stays for the next fleet.
     wait_for("the roles to stop", || (!lives(role)).then_some(()));
     assert!(lives(redis));
-    let second = Up::start(&data);
+    let none = run(eyefleet(&data).arg("status"));
+    assert!(stderr(&none).contains("no fleet runs"), "{}", stderr(&none));
+
+    // One that answers nothing for a while is waited for: a second one would share its file.
+    signal(redis, Signal::STOP);
+    let log = folder.path().join("second.log");
+    let second = up_with(&data, &[], &log);
+    wait_for("the second to wait", || {
+        std::fs::read_to_string(&log).unwrap().contains("waiting for Redis").then_some(())
+    });
+    signal(redis, Signal::CONT);
+    second.wait_until_ready();
     assert_eq!(redis_pid(&data), Some(redis), "the living Redis was not adopted");
+
+    // An adopted one is watched like one's own.
+    redis_is_killed_and_work_goes_on(&data, &folder.path().join("photos"));
+    let redis = redis_pid(&data).unwrap();
     second.stop();
-    assert!(!lives(redis), "the adopted Redis outlived its fleet");
+    assert!(!lives(redis), "Redis outlived its fleet");
+}
+
+#[test]
+fn a_killed_redis_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let up = Up::start(&data);
+    redis_is_killed_and_work_goes_on(&data, &folder.path().join("photos"));
+    redis_is_killed_and_work_goes_on(&data, &folder.path().join("more"));
+    let redis = redis_pid(&data).unwrap();
+    up.stop();
+    assert!(!lives(redis), "Redis outlived its fleet");
+}
+
+#[test]
+fn a_start_that_is_stopped_or_fails_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let log = folder.path().join("up.log");
+
+    // Stopped as soon as Redis answers, with the roles on their way.
+    let up = up_with(&data, &[], &log);
+    let redis = wait_for("Redis", || redis_pid(&data));
+    up.stop();
+    wait_for("Redis to end", || (!lives(redis)).then_some(()));
+    assert!(fleet_file(&data).is_none(), "a fleet that never was has a file");
+
+    // Where the fleet's file cannot be written, Redis has been started already.
+    std::fs::create_dir(data.join("run/fleet.json.new")).unwrap();
+    let failed = run(eyefleet(&data).arg("up"));
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(stderr(&failed).contains("fleet.json"), "{}", stderr(&failed));
+    let pid = std::fs::read_to_string(data.join("redis/lock")).unwrap();
+    let second: i32 = pid.trim().parse().unwrap();
+    assert_ne!(second, redis);
+    wait_for("the second Redis to end", || (!lives(second)).then_some(()));
 }
 
 #[test]
 fn a_folder_too_deep_for_a_socket_works() {
     let folder = tempfile::tempdir().unwrap();
     let deep: PathBuf = folder.path().join("a-long-name-in-a-deep-folder/".repeat(5));
-    let up = Up::start(&deep);
-    let facts = fleet_file(&deep).unwrap();
-    let url = facts["redis_url"].as_str().unwrap();
-    assert!(url.len() < 107 + "redis+unix://".len(), "{url}");
+    let runtime = ["one", "two"].map(|name| folder.path().join(name));
+    let log = folder.path().join("up.log");
+    let url = || fleet_file(&deep).unwrap()["redis_url"].as_str().unwrap().to_owned();
+    let mut up = up_with(&deep, &[("XDG_RUNTIME_DIR", &runtime[0])], &log);
+    up.wait_until_ready();
+    let first = url();
+    assert!(first.len() < 107 + "redis+unix://".len(), "{first}");
     assert_eq!(run(eyefleet(&deep).arg("status")).status.code(), Some(0));
+
+    // The next one would put the socket elsewhere: it must find the Redis that runs, not start one.
+    let redis = redis_pid_at(Path::new(first.strip_prefix("redis+unix://").unwrap())).unwrap();
+    up.process.signal(Signal::KILL);
+    up.process.end();
+    let up = up_with(&deep, &[("XDG_RUNTIME_DIR", &runtime[1])], &log);
+    up.wait_until_ready();
+    assert_eq!(url(), first);
     up.stop();
+    assert!(!lives(redis), "the adopted Redis outlived its fleet");
 }
