@@ -12,7 +12,7 @@ use std::time::Duration;
 use eyefleet_migrations::Migrator;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
@@ -58,6 +58,14 @@ pub fn write_options() -> TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     }
+}
+
+/// How a transaction begins that is to see one moment throughout. SQLite's do so by themselves;
+/// PostgreSQL's default sees each statement's own.
+pub fn read_options(backend: DbBackend) -> TransactionOptions {
+    let isolation_level =
+        (backend == DbBackend::Postgres).then_some(IsolationLevel::RepeatableRead);
+    TransactionOptions { isolation_level, ..TransactionOptions::default() }
 }
 
 #[derive(Debug, PartialEq)]

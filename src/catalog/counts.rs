@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, Func, Order};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::columns::{Row, unsigned};
 use super::entities::images;
@@ -45,15 +48,17 @@ pub struct FailureReason {
 }
 
 impl Catalog {
-    /// How many images stand where.
+    /// How many images stand where, all of it at one moment.
     ///
     /// # Errors
     /// A failure of the database, or a damaged row.
     pub async fn counts(&self, library: &LibraryId) -> Result<StageCounts> {
+        // One transaction: an image that is stored between two questions would be in neither answer.
+        let moment = self.begin_reading().await?;
         let images = images::Entity::find()
             .filter(images::Column::Library.eq(library.as_str()))
             .filter(images::Column::RemovedAt.is_null())
-            .count(&self.read)
+            .count(&moment)
             .await?;
         let grouped: Vec<(String, String, i64)> = Entity::find()
             .select_only()
@@ -63,7 +68,7 @@ impl Catalog {
             .group_by(Column::Stage)
             .group_by(Column::State)
             .into_tuple()
-            .all(&self.read)
+            .all(&moment)
             .await?;
         let row = Row { table: "stages", library: library.as_str(), key: "*" };
         let mut counts = StageCounts { images, ..StageCounts::default() };
@@ -71,46 +76,54 @@ impl Catalog {
             counts.stages.insert((row.name(stage)?, row.name(state)?), unsigned(images));
         }
         counts.analyzed = counts.of(Stage::Embed, StageState::Done);
-        counts.waiting = self.images_in(library, StageState::Waiting).await?;
-        counts.failed = self.images_in(library, StageState::Failed).await?;
+        counts.waiting = images_in(&moment, library, StageState::Waiting).await?;
+        counts.failed = images_in(&moment, library, StageState::Failed).await?;
         if counts.failed > 0 {
-            counts.failures = self.failure_reasons(library).await?;
+            counts.failures = failure_reasons(&moment, library).await?;
         }
+        moment.commit().await?;
         Ok(counts)
     }
+}
 
-    async fn images_in(&self, library: &LibraryId, state: StageState) -> Result<u64> {
-        let count: Option<i64> = Entity::find()
-            .select_only()
-            .column_as(distinct_images(), "images")
-            .filter(Column::Library.eq(library.as_str()))
-            .filter(Column::State.eq(state.as_str()))
-            .into_tuple()
-            .one(&self.read)
-            .await?;
-        Ok(unsigned(count.unwrap_or(0)))
-    }
+async fn images_in(
+    moment: &DatabaseTransaction,
+    library: &LibraryId,
+    state: StageState,
+) -> Result<u64> {
+    let count: Option<i64> = Entity::find()
+        .select_only()
+        .column_as(distinct_images(), "images")
+        .filter(Column::Library.eq(library.as_str()))
+        .filter(Column::State.eq(state.as_str()))
+        .into_tuple()
+        .one(moment)
+        .await?;
+    Ok(unsigned(count.unwrap_or(0)))
+}
 
-    async fn failure_reasons(&self, library: &LibraryId) -> Result<Vec<FailureReason>> {
-        let rows: Vec<(Option<String>, i64)> = Entity::find()
-            .select_only()
-            .column(Column::Reason)
-            .column_as(distinct_images(), "images")
-            .filter(Column::Library.eq(library.as_str()))
-            .filter(Column::State.eq(StageState::Failed.as_str()))
-            .group_by(Column::Reason)
-            .order_by(distinct_images(), Order::Desc)
-            .order_by_asc(Column::Reason)
-            .limit(10)
-            .into_tuple()
-            .all(&self.read)
-            .await?;
-        let named = |(reason, images): (Option<String>, i64)| FailureReason {
-            reason: reason.unwrap_or_else(|| "no reason was recorded".to_owned()),
-            images: unsigned(images),
-        };
-        Ok(rows.into_iter().map(named).collect())
-    }
+async fn failure_reasons(
+    moment: &DatabaseTransaction,
+    library: &LibraryId,
+) -> Result<Vec<FailureReason>> {
+    let rows: Vec<(Option<String>, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Reason)
+        .column_as(distinct_images(), "images")
+        .filter(Column::Library.eq(library.as_str()))
+        .filter(Column::State.eq(StageState::Failed.as_str()))
+        .group_by(Column::Reason)
+        .order_by(distinct_images(), Order::Desc)
+        .order_by_asc(Column::Reason)
+        .limit(10)
+        .into_tuple()
+        .all(moment)
+        .await?;
+    let named = |(reason, images): (Option<String>, i64)| FailureReason {
+        reason: reason.unwrap_or_else(|| "no reason was recorded".to_owned()),
+        images: unsigned(images),
+    };
+    Ok(rows.into_iter().map(named).collect())
 }
 
 /// The number of images among stages.

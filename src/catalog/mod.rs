@@ -34,7 +34,7 @@ mod words;
 
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 pub use self::assignment::{Assignment, FaceAssignment, PeopleNow};
 pub use self::constraints::{Constraint, ConstraintKind, NewConstraint};
@@ -127,6 +127,12 @@ impl Catalog {
     /// The same for results, which reconciliation has made again if a power cut takes them.
     async fn begin_result(&self) -> Result<DatabaseTransaction> {
         Ok(self.results.begin_with_options(connect::write_options()).await?)
+    }
+
+    /// Begins a transaction that only reads and sees one moment throughout.
+    async fn begin_reading(&self) -> Result<DatabaseTransaction> {
+        let options = connect::read_options(self.read.get_database_backend());
+        Ok(self.read.begin_with_options(options).await?)
     }
 
     /// The time of a write. Asked once its transaction has begun: on SQLite, where writers come

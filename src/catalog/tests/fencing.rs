@@ -154,3 +154,29 @@ async fn hostile_text_is_stored_and_comes_back() {
     assert_eq!(stored.description.as_deref(), Some("nul \u{fffd} and ' \" \u{1f600}"));
     assert_eq!(stored.tags, seen.tags);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_those_of_one_moment() {
+    let story = story().await;
+    let ids: Vec<String> = (0..40).map(|number| format!("{number:02}")).collect();
+    for id in &ids {
+        story.upload(id, "a").await;
+    }
+    let seen = analysis("seen");
+    let storing = async {
+        for id in &ids {
+            assert_eq!(story.store(id, 1, 1, &seen).await, Stored::Stored);
+        }
+    };
+    let counting = async {
+        loop {
+            let counts = story.catalog.counts(&story.library).await.unwrap();
+            // An image that is stored between two questions would be in neither answer.
+            assert_eq!(counts.analyzed + counts.waiting, 40, "{counts:?}");
+            if counts.waiting == 0 {
+                break;
+            }
+        }
+    };
+    tokio::join!(storing, counting);
+}
