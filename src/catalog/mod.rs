@@ -34,7 +34,7 @@ mod words;
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 pub use self::assignment::{Assignment, FaceAssignment, PeopleNow};
 pub use self::constraints::{Constraint, ConstraintKind, NewConstraint};
