@@ -57,7 +57,7 @@ pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::
         let failed_now = wait(client, &args.library, json).await?;
         failed = failed_now.saturating_sub(failed_before);
         if failed > 0 {
-            eprintln!("{failed} images failed: `eyefleet status` shows why");
+            eprintln!("failed: {failed}; `eyefleet status` shows why");
         }
     }
     if json {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use super::args::LibraryArgs;
 use super::{Client, Exit};
+use crate::catalog::CatalogError;
+use crate::names::LibraryId;
 use crate::serve::{StatusAnswer, status_of};
 
 pub(super) async fn status(
@@ -11,6 +13,10 @@ pub(super) async fn status(
     args: &LibraryArgs,
     json: bool,
 ) -> anyhow::Result<Exit> {
+    let known = client.catalog.library(&args.library).await?.is_some();
+    if !known && args.library != LibraryId::main() {
+        return Err(CatalogError::UnknownLibrary(args.library.clone()).into());
+    }
     let status = status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
     if json {
         say!("{}", serde_json::to_string(&status)?);

@@ -93,6 +93,13 @@ fn the_life_of_a_fleet() {
     assert_eq!(broken["stages"]["embed"]["state"], "failed");
     assert_eq!(broken["stages"]["embed"]["reason"], reason);
 
+    // What does not exist has its own exit code.
+    for missing in
+        [["show", "none.jpg"], ["status", "--library=nope"], ["export", "--library=nope"]]
+    {
+        assert_eq!(run(eyefleet(&data).args(missing)).status.code(), Some(3), "{missing:?}");
+    }
+
     // HTTP says the same.
     let url = up.url("serve-1");
     let (code, body) = get(&format!("{url}/v1/status"));
@@ -106,6 +113,10 @@ fn the_life_of_a_fleet() {
     assert_eq!(code, 200, "{body}");
     assert_eq!(get(&format!("{url}/v1/search?q=")).0, 400);
     assert_eq!(get(&format!("{url}/v1/nothing")).0, 404);
+    assert_eq!(get(&format!("{url}/v1/search?q=boat&library=nope")).0, 404);
+    let (code, body) = get(&format!("{url}/v1/status?library=NOT%20A%20NAME"));
+    assert_eq!(code, 400);
+    serde_json::from_str::<serde_json::Value>(&body).unwrap();
 
     // The same photos again change nothing.
     let again = run(eyefleet(&data).args(["add", "--json"]).arg(folder.path().join("photos")));
