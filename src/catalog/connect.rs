@@ -18,6 +18,7 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait;
 
 use super::error::CatalogError;
+use crate::config::Secret;
 
 /// How long a writer waits for its turn: six busy processes never come near it.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
@@ -99,11 +100,7 @@ impl Address {
 
 /// `url` with its password replaced, for messages and logs.
 pub fn masked(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    // The last @ ends user and password: a password may hold an unescaped one.
-    let Some((user, host)) = rest.rsplit_once('@') else { return url.to_owned() };
-    let user = user.split(':').next().unwrap_or_default();
-    format!("{scheme}://{user}:***@{host}")
+    Secret::new(url).masked()
 }
 
 async fn open_sqlite(path: &Path) -> Result<Pools, CatalogError> {
