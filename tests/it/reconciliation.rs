@@ -1,12 +1,15 @@
 //! Redis may be emptied and jobs may be quarantined: the catalogue is made true either way.
 
 use eyefleet::board::Board;
-use eyefleet::catalog::{Catalog, Stage, StageState, Upload};
+use eyefleet::catalog::{Catalog, Event, Stage, StageState, Upload};
 use eyefleet::clock::Clock;
 use eyefleet::names::{ImageId, LibraryId, RelativePath};
 use eyefleet::reconcile::{Pass, Reconciler};
-use fleetq::{ConnectOptions, Queue, QueueSettings, Settle};
+use eyefleet::relay::relay;
+use fleetq::{ConnectOptions, LeaderLease, Queue, QueueSettings, Settle};
+use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use crate::support::Redis;
 
@@ -93,4 +96,42 @@ async fn a_quarantined_job_is_told_on_its_image() {
     assert_eq!(counts.of(Stage::Embed, StageState::Failed), 1);
     let reason = &counts.failures[0].reason;
     assert!(reason.contains("quarantined") && reason.contains("aborts the process"), "{reason}");
+}
+
+#[tokio::test]
+async fn events_are_published_and_then_marked() {
+    let stores = stores(0).await;
+    let client = redis::Client::open(stores.redis.url()).unwrap();
+    let mut listener = client.get_async_pubsub().await.unwrap();
+    listener.subscribe("{story}:events").await.unwrap();
+    let event = Event { kind: "generation-published".to_owned(), payload: json!({ "number": 7 }) };
+    stores.catalog.tell(&LibraryId::main(), &event).await.unwrap();
+
+    assert_eq!(relay(&stores.catalog, &stores.board).await.unwrap(), 1);
+    let heard = listener.on_message().next().await.unwrap();
+    let heard: serde_json::Value = serde_json::from_slice(heard.get_payload_bytes()).unwrap();
+    assert_eq!(
+        (&heard["kind"], &heard["data"]["number"]),
+        (&json!("generation-published"), &json!(7))
+    );
+    assert_eq!(heard["library"], "main");
+    // Marked: it is not told again.
+    assert_eq!(relay(&stores.catalog, &stores.board).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn of_two_leaders_one_leads_and_the_other_follows_when_it_ends() {
+    let stores = stores(0).await;
+    let connection = fleetq::connect(&stores.redis.url(), ConnectOptions::default()).await.unwrap();
+    let lease = |owner| {
+        let term = std::time::Duration::from_secs(10);
+        LeaderLease::new(&connection, "story", "intake", owner, term).unwrap()
+    };
+    let (first, second) = (lease("first"), lease("second"));
+    let term = first.acquire().await.unwrap().unwrap();
+    assert_eq!(second.acquire().await.unwrap(), None);
+    assert!(first.release(term).await.unwrap());
+    let next = second.acquire().await.unwrap().unwrap();
+    assert!(next.token > term.token);
+    assert!(!first.renew(term).await.unwrap(), "a leader of an ended term leads on");
 }
