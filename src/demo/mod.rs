@@ -187,9 +187,16 @@ async fn steps(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut watch = Stopwatch { since: Instant::now() };
-    let library = Sample::draw(&folder.join("pictures"), args.seed, 0, args.images, quiet).await?;
-    let fresh =
-        Sample::draw(&folder.join("new"), args.seed, args.images, args.new_images, quiet).await?;
+    let drawing = async {
+        let (seed, images) = (args.seed, args.images);
+        let library = Sample::draw(&folder.join("pictures"), seed, 0, images, quiet).await?;
+        let fresh = Sample::draw(&folder.join("new"), seed, images, args.new_images, quiet).await?;
+        anyhow::Ok((library, fresh))
+    };
+    let (library, fresh) = tokio::select! {
+        drawn = drawing => drawn?,
+        () = stop.cancelled() => anyhow::bail!("stopped by a signal"),
+    };
     outcome.took.push(("draw", watch.lap()));
 
     let replicas = config.replicas;
@@ -242,6 +249,7 @@ async fn with_fleet(
     outcome.reloaded = reloaded(&client, &main, generation.number, outcome.workers).await?;
     outcome.took.push(("reload", watch.lap()));
 
+    sabotage::once_more(args.sabotage, fleet).await?;
     analyze(&client, &main, fresh, outcome, quiet).await?;
     outcome.new_images = answers(&client, &main, fresh).await?;
     outcome.took.push(("analyze new", watch.lap()));

@@ -15,7 +15,7 @@ use crate::names::LibraryId;
 use crate::supervise::{Fleet, FleetFile};
 
 /// Workers killed one after the other while pictures are analyzed.
-const KILLED: [&str; 4] = ["analyze-1", "analyze-2", "intake-1", "analyze-1"];
+const KILLED: [&str; 5] = ["analyze-1", "analyze-2", "intake-1", "serve-1", "analyze-1"];
 /// Time between two looks for a worker to kill.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -74,6 +74,15 @@ pub(super) fn begin_later(what: Option<Sabotage>, fleet: &Fleet, client: &Client
             Ok(())
         })
     }))
+}
+
+/// Kills a worker right before the new pictures come: the one that takes its place must know what
+/// was learned before it looks at any of them.
+pub(super) async fn once_more(what: Option<Sabotage>, fleet: &Fleet) -> anyhow::Result<()> {
+    if what == Some(Sabotage::KilledWorkers) {
+        kill_role(&fleet.config().data, "analyze-2", &mut BTreeSet::new()).await?;
+    }
+    Ok(())
 }
 
 async fn kill_role(data: &Path, name: &str, killed: &mut BTreeSet<i32>) -> anyhow::Result<()> {

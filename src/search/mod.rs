@@ -185,7 +185,7 @@ impl Searcher {
     /// The query as a vector; none where the encoder knows no word of it that says something.
     async fn vector(&self, query: &str, asked: &Asked) -> Result<Option<Vec<f32>>, SearchError> {
         // Words such as "my" have a place in the space as well, and anything is near to it.
-        if self.encoder.embed(&asked.own()).await?.is_none() {
+        if !self.encoder.knows(&asked.own())? {
             return Ok(None);
         }
         Ok(self.encoder.embed(query).await?)

@@ -56,6 +56,14 @@ impl TextEncoder {
         unit(vector).map(Some)
     }
 
+    /// Whether any word of `text` is known. Costs a look into the tokenizer, no run of the model.
+    ///
+    /// # Errors
+    /// `VisionError` when the text cannot be cut into words.
+    pub fn knows(&self, text: &str) -> Result<bool, VisionError> {
+        Ok(self.tokenizer.ids(text)?.is_some())
+    }
+
     /// The space that the vectors lie in.
     pub fn space(&self) -> &SpaceId {
         &self.space
