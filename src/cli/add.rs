@@ -176,7 +176,9 @@ fn is_photo(path: &Path) -> bool {
 /// Brings files beneath `root` and says what they are; a reason for each that cannot be taken.
 fn take(files: &[PathBuf], root: &Path) -> Vec<Result<Upload, String>> {
     let one = |file: &PathBuf| {
-        take_one(file, root).map_err(|error| format!("{}: {error:#}", file.display()))
+        // Escaped: a name may hold what a terminal would obey.
+        let shown = || file.display().to_string().escape_debug().to_string();
+        take_one(file, root).map_err(|error| format!("{}: {error:#}", shown()))
     };
     files.iter().map(one).collect()
 }
@@ -188,7 +190,8 @@ fn take_one(file: &Path, root: &Path) -> anyhow::Result<Upload> {
     let inside = real.strip_prefix(root).ok();
     let relative = match inside {
         Some(inside) => inside.to_owned(),
-        None => copy_in(&real, &hash, root)?,
+        // Under the name that was given: what a link points to may be called anything.
+        None => copy_in(file, &hash, root)?,
     };
     let text = relative
         .to_str()
@@ -291,6 +294,26 @@ mod tests {
         assert_ne!(taken[0], taken[1]);
         assert_eq!(taken[0], taken[2], "the same content was copied twice");
         assert_eq!(std::fs::read_dir(root.join(ADDED)).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_refusal_shows_no_name_that_a_terminal_would_obey() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new\nline\u{1b}[31m.jpg");
+        std::fs::write(&file, "x").unwrap();
+        let refused = take(&[file], &folder.path().join("elsewhere")).remove(0).unwrap_err();
+        assert!(!refused.contains(char::is_control), "{refused:?}");
+    }
+
+    #[test]
+    fn a_link_is_added_under_its_own_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::write(folder.path().join("blob"), "x").unwrap();
+        let link = folder.path().join("photo.jpg");
+        std::os::unix::fs::symlink("blob", &link).unwrap();
+        assert_eq!(take_one(&link, &root).unwrap().path.as_str(), "added/photo.jpg");
     }
 
     #[test]

@@ -188,8 +188,8 @@ pub struct SearchArgs {
     #[arg(required = true, num_args = 1.., value_name = "TEXT")]
     pub text: Vec<String>,
     /// Most hits to show.
-    #[arg(long, short = 'n', default_value_t = 10)]
-    pub limit: usize,
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub limit: u64,
     /// Library in question.
     #[arg(long, default_value = "main")]
     pub library: LibraryId,

@@ -10,7 +10,7 @@ use crate::vision::{Pack, Runtime, TextEncoder};
 
 pub(super) async fn search(client: &Client, args: &SearchArgs, json: bool) -> anyhow::Result<Exit> {
     let searcher = open_searcher(client).await?;
-    let found = searcher.search(&args.library, &args.text.join(" "), args.limit).await?;
+    let found = searcher.search(&args.library, &args.text.join(" "), args.limit as usize).await?;
     let exit = if found.hits.is_empty() { Exit::NotFound } else { Exit::Done };
     if json {
         say!("{}", serde_json::to_string(&found)?);
