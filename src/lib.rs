@@ -14,6 +14,7 @@ pub mod config;
 pub mod demo;
 pub mod enrich;
 pub mod fate;
+pub mod filesystem;
 pub mod follow;
 pub mod generation;
 pub mod jobs;

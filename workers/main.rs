@@ -57,6 +57,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         clap_complete::generate(shell, &mut Cli::command(), "eyefleet", &mut std::io::stdout());
         return Ok(Exit::Done);
     }
+    if let Command::Config(command) = &cli.command {
+        return cli::config(cli.config.as_deref(), command, cli.json);
+    }
     let config = Config::load(cli.config.as_deref())?;
     match cli.command {
         Command::Run(args) => {
@@ -79,6 +82,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
             let stop = process::stop_signal(false)?;
             eyefleet::demo::demo(config, &args, cli.json, stop).await
         }
+        Command::Doctor(args) => cli::doctor(config, &args, cli.json).await,
         command => {
             let client = Client::open(config).await?;
             cli::run(client, command, cli.json).await

@@ -6,6 +6,7 @@
 
 mod dialect;
 mod m20261122_000001_catalogue;
+mod m20261122_000002_watched_folders;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -16,6 +17,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_catalogue::Change)]
+        vec![
+            Box::new(m20261122_000001_catalogue::Change),
+            Box::new(m20261122_000002_watched_folders::Change),
+        ]
     }
 }

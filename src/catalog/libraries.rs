@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::columns::Row;
 use super::entities::libraries::{ActiveModel, Column, Entity, Model};
@@ -24,6 +27,8 @@ pub struct Library {
     pub current: Option<Current>,
     /// The fence of the newest trainer.
     pub train_fence: Fence,
+    /// Whether its root is watched for new, changed, moved and deleted photos.
+    pub watched: bool,
 }
 
 impl Catalog {
@@ -52,6 +57,7 @@ impl Catalog {
             created_at: Set(self.now_text()),
             generation_change: Set(0),
             train_fence: Set(0),
+            watched: Set(false),
             ..ActiveModel::default()
         })
         .on_conflict(OnConflict::column(Column::Library).update_column(Column::Root).to_owned())
@@ -59,6 +65,21 @@ impl Catalog {
         .await?;
         change.commit().await?;
         self.library(id).await?.ok_or_else(|| CatalogError::UnknownLibrary(id.clone()))
+    }
+
+    /// Records whether the library's root is watched. Says whether there is such a library.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn set_watched(&self, id: &LibraryId, watched: bool) -> Result<bool> {
+        let change = self.begin().await?;
+        let set = Entity::update_many()
+            .col_expr(Column::Watched, Expr::value(watched))
+            .filter(Column::Library.eq(id.as_str()))
+            .exec(&change)
+            .await?;
+        change.commit().await?;
+        Ok(set.rows_affected > 0)
     }
 
     /// The library, where it is known.
@@ -107,6 +128,7 @@ impl Library {
             root: PathBuf::from(&model.root),
             current,
             train_fence: Fence(model.train_fence),
+            watched: model.watched,
             id: row.name(model.library.clone())?,
         })
     }

@@ -272,6 +272,7 @@ fn new_row(library: &LibraryId, upload: &Upload, now: &str) -> Model {
         created_at: now.to_owned(),
         updated_at: now.to_owned(),
         removed_at: None,
+        stamp: None,
     }
 }
 

@@ -45,6 +45,14 @@ pub enum Command {
     Search(SearchArgs),
     /// List what was learned, newest first.
     Generations(GenerationsArgs),
+    /// Look for what is wrong with Redis, database, volume, runtime and packs, and say what mends it.
+    Doctor(DoctorArgs),
+    /// Add, list and purge libraries: one tenant's photos each.
+    #[command(subcommand)]
+    Library(LibraryCommand),
+    /// Show the settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Draw a sample library and show the whole way from upload to search on it.
     Demo(DemoArgs),
     /// Print shell completions.
@@ -96,6 +104,55 @@ pub struct UpArgs {
     /// Analyze processes to run (default: analyze.replicas).
     #[arg(long)]
     pub replicas: Option<usize>,
+    /// Folder of photos to keep the library equal to: what is new, changed, moved or deleted there.
+    #[arg(long, value_name = "DIR")]
+    pub photos: Option<PathBuf>,
+    /// Library that the folder belongs to.
+    #[arg(long, default_value = "main")]
+    pub library: LibraryId,
+}
+
+/// `eyefleet doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
+
+/// `eyefleet library ...`.
+#[derive(Debug, Subcommand)]
+pub enum LibraryCommand {
+    /// Add a library, or change where its photos lie.
+    Add(LibraryAddArgs),
+    /// List the libraries.
+    List,
+    /// Delete a library with everything that is known of it. The photos of a watched folder stay.
+    Purge(LibraryPurgeArgs),
+}
+
+/// `eyefleet library add`.
+#[derive(Debug, Args)]
+pub struct LibraryAddArgs {
+    /// Its name: small letters, digits and dashes.
+    pub name: LibraryId,
+    /// Folder of its photos, which is watched (default: a folder beneath the data folder that only
+    /// `eyefleet add` fills).
+    #[arg(long, value_name = "DIR")]
+    pub photos: Option<PathBuf>,
+}
+
+/// `eyefleet library purge`.
+#[derive(Debug, Args)]
+pub struct LibraryPurgeArgs {
+    /// Its name.
+    pub name: LibraryId,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `eyefleet config ...`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every setting with its value and where that comes from.
+    Show,
 }
 
 /// `eyefleet run ROLE`.

@@ -11,11 +11,14 @@ macro_rules! say {
 mod add;
 pub mod args;
 mod client;
+mod doctor;
 mod export;
 mod generations;
+mod library;
 mod progress;
 mod queued;
 mod search;
+mod settings;
 mod show;
 mod status;
 mod train;
@@ -66,13 +69,21 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
         Command::Train(args) => train::train(&client, &args, json).await,
         Command::Search(args) => search::search(&client, &args, json).await,
         Command::Generations(args) => generations::generations(&client, &args, json).await,
-        Command::Run(_) | Command::Up(_) | Command::Demo(_) | Command::Completions { .. } => {
+        Command::Library(command) => library::library(&client, &command, json).await,
+        Command::Run(_)
+        | Command::Up(_)
+        | Command::Demo(_)
+        | Command::Doctor(_)
+        | Command::Config(_)
+        | Command::Completions { .. } => {
             anyhow::bail!("this command is not one of a client")
         }
     }
 }
 
 pub use add::{Added, add_files};
+pub use doctor::doctor;
 pub use export::export_and_wait;
 pub use search::{open_follower_and_encoder, open_searcher};
+pub use settings::config;
 pub use train::train_and_wait;

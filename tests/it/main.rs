@@ -2,14 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod bad_input;
 mod command_line;
 mod demo;
 mod deployment;
+mod doctor;
 mod fleet;
 mod following;
+mod libraries;
+mod numbers;
+mod outages;
 mod reconciliation;
 mod searching;
+mod settings;
 mod slow;
 mod starter_pack;
 mod support;
 mod up;
+mod watching;

@@ -19,6 +19,7 @@ pub struct Model {
     pub created_at: String,
     pub updated_at: String,
     pub removed_at: Option<String>,
+    pub stamp: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,6 +12,7 @@ pub struct Model {
     pub current_generation: Option<i64>,
     pub generation_change: i64,
     pub train_fence: i64,
+    pub watched: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,0 +1,1 @@
+//! Bad files: each gets a state with its reason, and nothing is lost.

@@ -1,0 +1,1 @@
+//! `eyefleet doctor` on healthy and on broken machines.

@@ -1,0 +1,1 @@
+//! Libraries: nothing crosses between two, and a purge leaves nothing.

@@ -1,0 +1,1 @@
+//! Nothing is decoded twice, no async thread is blocked, all cores work.

@@ -1,0 +1,1 @@
+//! Stores and files that are absent, wrong, or lost in the middle.

@@ -1,0 +1,1 @@
+//! `eyefleet config show`.

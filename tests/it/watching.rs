@@ -1,0 +1,1 @@
+//! A watched folder: new, changed, moved and deleted photos.
