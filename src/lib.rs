@@ -23,6 +23,7 @@ pub mod names;
 pub mod originals;
 pub mod reconcile;
 pub mod relay;
+pub mod schedule;
 pub mod search;
 pub mod serve;
 pub mod snapshot;
@@ -30,6 +31,7 @@ pub mod supervise;
 pub mod telemetry;
 pub mod vision;
 pub mod volume;
+pub mod watch;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -10,7 +10,9 @@ use eyefleet::cli::Client;
 use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
 use eyefleet::reconcile::Reconciler;
+use eyefleet::schedule::{self, ScheduleDeps};
 use eyefleet::telemetry::metrics;
+use eyefleet::watch::{Pace, WatchDeps, Watching};
 use eyefleet::{relay, volume};
 use fleetq::{LeaderLease, Queue, Term};
 use tokio::sync::watch;
@@ -42,24 +44,59 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     let (say, leading) = watch::channel(false);
     let leader = tokio::spawn(lead(lease, say, running.stop.clone()));
     let mut reconciler = Reconciler::default();
+    let mut watching = Watching::default();
+    let (watch_deps, schedule_deps) = (watch_deps(client), schedule_deps(client));
     let mut counted: Option<Instant> = None;
     while !running.stop.is_cancelled() {
         if *leading.borrow() {
             round(client, &mut reconciler).await;
+            if let Err(error) = watching.step(&watch_deps).await {
+                tracing::warn!(%error, "which folders are watched is unknown for now");
+            }
             if counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
                 counted = Some(Instant::now());
+                if client.config.auto_train
+                    && let Err(error) = schedule::step(&schedule_deps, client.clock.now()).await
+                {
+                    tracing::warn!(%error, "what is due is looked up again in the next round");
+                }
                 if let Err(error) = count(client).await {
                     tracing::debug!(%error, "counts are unknown for now");
                 }
             }
+        } else {
+            watching.stop();
         }
         tokio::select! {
             () = tokio::time::sleep(ROUND) => {}
             () = running.stop.cancelled() => {}
         }
     }
+    watching.stop();
     leader.await?;
     running.end().await
+}
+
+fn watch_deps(client: &Client) -> WatchDeps {
+    WatchDeps {
+        catalog: client.catalog.clone(),
+        board: client.board.clone(),
+        queue: client.analyze.clone(),
+        clock: client.clock.clone(),
+        data: client.config.data.clone(),
+        original_bytes_max: client.config.original_bytes_max,
+        pace: Pace { rescan_every: client.config.rescan_every, settle: client.config.settle },
+    }
+}
+
+fn schedule_deps(client: &Client) -> ScheduleDeps {
+    ScheduleDeps {
+        catalog: client.catalog.clone(),
+        export: client.export.clone(),
+        train: client.train.clone(),
+        export_limit: client.config.export_limit,
+        delay: client.config.train_delay,
+    }
 }
 
 /// Holds the lease whenever it can, in a task of its own: a long round must not lose it.

@@ -155,7 +155,11 @@ async fn upsert(change: &DatabaseTransaction, row: ActiveModel) -> Result<()> {
 
 async fn measure(change: &DatabaseTransaction, write: &Write<'_>, new: &NewAnalysis) -> Result<()> {
     let pixels = |length: u32| i32::try_from(length).unwrap_or(i32::MAX);
-    images::Entity::update_many()
+    let mut measured = images::Entity::update_many();
+    if let Some(hash) = &new.content_hash {
+        measured = measured.col_expr(images::Column::ContentHash, Expr::value(hash.as_str()));
+    }
+    measured
         .col_expr(images::Column::Width, Expr::value(pixels(new.width)))
         .col_expr(images::Column::Height, Expr::value(pixels(new.height)))
         .col_expr(images::Column::UpdatedAt, Expr::value(write.now))

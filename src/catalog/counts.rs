@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{Expr, Func, Order};
 use sea_orm::{
-    ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 use super::columns::{Row, unsigned};
@@ -48,6 +48,27 @@ pub struct FailureReason {
 }
 
 impl Catalog {
+    /// How many images wait for at least one stage; much cheaper than all `counts`.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn waiting_count(&self, library: &LibraryId) -> Result<u64> {
+        images_in(&self.read, library, StageState::Waiting).await
+    }
+
+    /// How many images are analyzed.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn analyzed_count(&self, library: &LibraryId) -> Result<u64> {
+        Ok(Entity::find()
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::State.eq(StageState::Done.as_str()))
+            .filter(Column::Stage.eq(Stage::Embed.as_str()))
+            .count(&self.read)
+            .await?)
+    }
+
     /// How many images stand where, all of it at one moment.
     ///
     /// # Errors
@@ -87,7 +108,7 @@ impl Catalog {
 }
 
 async fn images_in(
-    moment: &DatabaseTransaction,
+    moment: &impl ConnectionTrait,
     library: &LibraryId,
     state: StageState,
 ) -> Result<u64> {

@@ -19,6 +19,7 @@ mod error;
 mod export_pages;
 mod exports;
 mod fenced;
+mod files;
 mod generations;
 mod images;
 mod libraries;
@@ -29,6 +30,7 @@ mod stages;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod unlearned;
 mod uploads;
 mod words;
 
@@ -43,6 +45,7 @@ pub use self::counts::{FailureReason, StageCounts};
 pub use self::error::CatalogError;
 pub use self::export_pages::{ExportBound, ExportRow};
 pub use self::exports::{Export, ExportState};
+pub use self::files::{KnownFile, MovedFile};
 pub use self::generations::{Current, Generation, GenerationState, Published};
 pub use self::images::ImageRecord;
 pub use self::libraries::Library;
@@ -51,6 +54,7 @@ pub use self::people::{FaceRef, OwnedFace, Person, PersonId};
 pub use self::seen::{Analysis, Enriched, Event, Face, NewAnalysis, NewFace, Tag};
 pub use self::stages::{Outcome, Stage, StageRecord, StageState, Stored, WaitingImage};
 pub use self::tail::{ImageText, TailCursor, TailRow};
+pub use self::unlearned::Unlearned;
 pub use self::uploads::{Change, Recorded, Upload};
 
 use crate::clock::Clock;

@@ -84,6 +84,8 @@ pub struct NewAnalysis {
     pub width: u32,
     /// Height of the oriented original in pixels.
     pub height: u32,
+    /// The sha256 of the original that was seen, in hex; `None` leaves the recorded one.
+    pub content_hash: Option<String>,
     /// The space of `embedding`.
     pub space: SpaceId,
     /// The unit vector of the picture.

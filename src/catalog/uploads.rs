@@ -30,6 +30,9 @@ pub struct Upload {
     /// The hash of its content, where it is known. Two known hashes decide alone whether the
     /// original changed; else two known sizes do.
     pub content_hash: Option<String>,
+    /// Size and times of the file, where it is one that is watched. Where a hash is missing, another
+    /// stamp means another content.
+    pub stamp: Option<String>,
     /// Who told us: `cli`, `laravel`, `http`, `folder`.
     pub source: String,
 }
@@ -150,14 +153,15 @@ impl Known {
         let was_removed = row.removed_at.is_some();
         let changed = was_removed || differs(row, upload);
         let learned_hash = row.content_hash.is_none() && upload.content_hash.is_some();
-        if !changed && !learned_hash {
+        let new_stamp = upload.stamp.is_some() && row.stamp != upload.stamp;
+        if !changed && !learned_hash && !new_stamp {
             return answer(row.revision, Change::Unchanged);
         }
         if changed {
             row.revision += 1;
             // What the old content measured is not true of the new one.
             (row.width, row.height) = (None, None);
-            (row.bytes, row.content_hash) = (None, None);
+            (row.bytes, row.content_hash, row.stamp) = (None, None, None);
             row.removed_at = None;
             if !was_removed && row.path != path {
                 self.owners.remove(&row.path);
@@ -169,6 +173,7 @@ impl Known {
         }
         row.bytes = upload.bytes.map(signed).or(row.bytes);
         row.content_hash = upload.content_hash.clone().or(row.content_hash.take());
+        row.stamp = upload.stamp.clone().or(row.stamp.take());
         now.clone_into(&mut row.updated_at);
         *self.touched.entry(image.to_owned()).or_default() |= changed;
         let change = match (was_removed, changed) {
@@ -212,6 +217,7 @@ impl Known {
                             Column::Height,
                             Column::UpdatedAt,
                             Column::RemovedAt,
+                            Column::Stamp,
                         ])
                         .to_owned(),
                 )
@@ -255,6 +261,11 @@ fn differs(row: &Model, upload: &Upload) -> bool {
     if let (Some(before), Some(after)) = (&row.content_hash, &upload.content_hash) {
         return before != after;
     }
+    if let (Some(before), Some(after)) = (&row.stamp, &upload.stamp)
+        && before != after
+    {
+        return true;
+    }
     matches!((row.bytes, upload.bytes.map(signed)), (Some(before), Some(after)) if before != after)
 }
 
@@ -272,7 +283,7 @@ fn new_row(library: &LibraryId, upload: &Upload, now: &str) -> Model {
         created_at: now.to_owned(),
         updated_at: now.to_owned(),
         removed_at: None,
-        stamp: None,
+        stamp: upload.stamp.clone(),
     }
 }
 

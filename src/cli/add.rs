@@ -19,10 +19,8 @@ use crate::names::{ImageId, LibraryId, RelativePath};
 use crate::reconcile::analyze_job;
 use crate::snapshot::durable::{hex, sync_folder};
 use crate::volume;
+use crate::watch::is_photo;
 
-/// Endings of the formats that can be decoded. Folders are searched for these only; a file that
-/// is named itself is taken whatever it is called.
-const ENDINGS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "bmp"];
 /// Files recorded in one transaction.
 const BATCH: usize = 200;
 /// Folder beneath the library's root for photos that were added from elsewhere.
@@ -86,14 +84,16 @@ pub async fn add_files(
     paths: &[PathBuf],
     quiet: bool,
 ) -> anyhow::Result<Added> {
-    let root = volume::originals_dir(&client.config.data, library);
-    std::fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
-    let root = client.catalog.ensure_library(library, &root).await?.root;
-    let root = std::fs::canonicalize(&root)
-        .with_context(|| format!("the folder of library {library}, {}, is away", root.display()))?;
+    let root = root_of(client, library).await?;
 
     let mut added = Added::default();
-    let files = files_of(paths, &mut added.refused)?;
+    let searched = paths.to_vec();
+    let found = tokio::task::spawn_blocking(move || {
+        let mut refused = Vec::new();
+        files_of(&searched, &mut refused).map(|files| (files, refused))
+    });
+    let (files, refused) = found.await??;
+    added.refused = refused;
     added.files = files.len() as u64;
     let mut progress = Progress::new("add", "files", added.files, quiet);
     let mut done = 0;
@@ -113,6 +113,24 @@ pub async fn add_files(
     }
     progress.finish();
     Ok(added)
+}
+
+/// Where the library's photos lie; a library that is new gets a folder of its own.
+async fn root_of(client: &Client, library: &LibraryId) -> anyhow::Result<PathBuf> {
+    let own = volume::originals_dir(&client.config.data, library);
+    let known = client.catalog.library(library).await?.map(|known| known.root);
+    if known.as_ref().is_none_or(|root| *root == own) {
+        tokio::fs::create_dir_all(&own)
+            .await
+            .with_context(|| format!("cannot create {}", own.display()))?;
+    }
+    let root = match known {
+        Some(root) => root,
+        None => client.catalog.ensure_library(library, &own).await?.root,
+    };
+    tokio::fs::canonicalize(&root)
+        .await
+        .with_context(|| format!("the folder of library {library}, {}, is away", root.display()))
 }
 
 /// The catalogue first, the queue second: a crash between them is what reconciliation mends.
@@ -168,11 +186,6 @@ fn files_of(paths: &[PathBuf], refused: &mut Vec<String>) -> anyhow::Result<Vec<
     Ok(files)
 }
 
-fn is_photo(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
-
 /// Brings files beneath `root` and says what they are; a reason for each that cannot be taken.
 fn take(files: &[PathBuf], root: &Path) -> Vec<Result<Upload, String>> {
     let one = |file: &PathBuf| {
@@ -201,6 +214,7 @@ fn take_one(file: &Path, root: &Path) -> anyhow::Result<Upload> {
         path: RelativePath::new(text)?,
         bytes: Some(bytes),
         content_hash: Some(hash),
+        stamp: None,
         source: "cli".to_owned(),
     })
 }

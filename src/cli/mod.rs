@@ -13,6 +13,7 @@ pub mod args;
 mod client;
 mod doctor;
 mod export;
+mod follow_folder;
 mod generations;
 mod library;
 mod progress;
@@ -84,6 +85,8 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
 pub use add::{Added, add_files};
 pub use doctor::doctor;
 pub use export::export_and_wait;
+pub use follow_folder::follow_folder;
+pub use library::attach;
 pub use search::{open_follower_and_encoder, open_searcher};
 pub use settings::config;
 pub use train::train_and_wait;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::args::LibraryArgs;
 use super::{Client, Exit};
+use crate::board::{WatchFacts, WatchState};
 use crate::catalog::CatalogError;
 use crate::names::LibraryId;
 use crate::serve::{StatusAnswer, status_of};
@@ -41,6 +42,12 @@ fn text(status: &StatusAnswer) -> String {
     if let Some(training) = &status.training {
         let _ = writeln!(out, "  training    {} ({:.0} %)", training.step, training.done * 100.0);
     }
+    if let Some(watch) = &status.watch {
+        let _ = writeln!(out, "  folder      {} ({})", watch.root, watch_text(watch));
+        for reason in &watch.reasons {
+            let _ = writeln!(out, "  {:<11} {reason}", "not taken");
+        }
+    }
     for (reason, images) in &counts.failures {
         let _ = writeln!(out, "  {:<11} {images} x {reason}", "failed");
     }
@@ -63,4 +70,24 @@ fn text(status: &StatusAnswer) -> String {
         let _ = writeln!(out, "  none: start one with `eyefleet up` or `eyefleet run analyze`");
     }
     out
+}
+
+/// How a watched folder stands, in a few words.
+pub(super) fn watch_text(watch: &WatchFacts) -> String {
+    let mut text = match (watch.state, &watch.message) {
+        (WatchState::Held, message) => format!("held: {}", message.as_deref().unwrap_or("?")),
+        (WatchState::Scanning, _) => match watch.total {
+            Some(total) => format!("looking at file {} of {total}", watch.files),
+            None => format!("looking at file {}", watch.files),
+        },
+        (WatchState::Watching, _) if watch.live => "watched".to_owned(),
+        (WatchState::Watching, _) => "looked at now and then".to_owned(),
+    };
+    if watch.settling > 0 {
+        let _ = write!(text, ", {} still being written", watch.settling);
+    }
+    if watch.not_taken > 0 {
+        let _ = write!(text, ", {} not taken", watch.not_taken);
+    }
+    text
 }

@@ -57,6 +57,12 @@ pub struct Config {
     pub export_limit: Option<u64>,
     /// Whether a finished export starts a training.
     pub auto_train: bool,
+    /// Time without new photos before a library learns.
+    pub train_delay: Duration,
+    /// Time between two full looks at every watched folder.
+    pub rescan_every: Duration,
+    /// Time that a file must have been left alone before it is taken.
+    pub settle: Duration,
     /// Generations kept beside the current one.
     pub generations_kept: usize,
     /// Vectors up to which search is exact.

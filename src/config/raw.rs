@@ -19,6 +19,14 @@ pub(super) struct Raw {
     pub serve: Serve,
     pub run: Run,
     pub log: Log,
+    pub watch: Watch,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Watch {
+    pub rescan_seconds: u64,
+    pub settle_seconds: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +93,7 @@ pub(super) enum Limit {
 #[serde(deny_unknown_fields)]
 pub(super) struct Train {
     pub auto: bool,
+    pub delay_seconds: u64,
     pub generations_kept: usize,
     pub exact_search_max: usize,
 }

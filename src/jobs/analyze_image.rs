@@ -74,7 +74,7 @@ impl Job for AnalyzeImage {
         let Some(root) = self.root(deps).await? else {
             return Ok(Done::Skipped("the library is gone"));
         };
-        let Some(bytes) = self.read(root, deps.original_bytes_max).await? else {
+        let Some((bytes, hash)) = self.read(root, deps.original_bytes_max).await? else {
             return Err(JobError::new(
                 Fate::Permanent,
                 format!("the original {} is gone: upload it again", self.path),
@@ -84,7 +84,8 @@ impl Job for AnalyzeImage {
         let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await?;
         let learned = deps.learned.generation(&self.library).await?;
         let enriched = learned.as_ref().map(|generation| self.enrich(&seen, generation));
-        let analysis = self.row(&photo, seen, enriched, deps.vision.pack().to_string());
+        let pack = deps.vision.pack().to_string();
+        let analysis = self.row(&photo, hash, seen, enriched, pack);
         let stored = deps
             .catalog
             .store_analysis(&self.library, &self.image, self.revision, attempt.fence, &analysis)
@@ -119,10 +120,21 @@ impl AnalyzeImage {
         Ok(library.map(|library| library.root))
     }
 
-    /// Reading waits for disks: it must not hold up the tasks of other photos.
-    async fn read(&self, root: PathBuf, bytes_max: u64) -> Result<Option<Vec<u8>>, JobError> {
+    /// The original with its sha256. Reading waits for disks: it must not hold up the tasks of
+    /// other photos.
+    async fn read(
+        &self,
+        root: PathBuf,
+        bytes_max: u64,
+    ) -> Result<Option<(Vec<u8>, String)>, JobError> {
         let path = self.path.clone();
-        let read = tokio::task::spawn_blocking(move || originals::read(&root, &path, bytes_max));
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = originals::read(&root, &path, bytes_max)?;
+            Ok::<_, originals::OriginalError>(bytes.map(|bytes| {
+                let hash = hex(&Sha256::digest(&bytes));
+                (bytes, hash)
+            }))
+        });
         match read.await {
             Ok(result) => Ok(result?),
             Err(panic) => {
@@ -165,6 +177,7 @@ impl AnalyzeImage {
     fn row(
         &self,
         photo: &Photo,
+        content_hash: String,
         seen: Seen,
         enrichment: Option<Enrichment>,
         pack: String,
@@ -196,6 +209,7 @@ impl AnalyzeImage {
         NewAnalysis {
             width: photo.width,
             height: photo.height,
+            content_hash: Some(content_hash),
             space: seen.space,
             embedding: seen.embedding,
             pack,

@@ -180,6 +180,7 @@ mod tests {
                 path: RelativePath::new(image.as_str()).unwrap(),
                 bytes: None,
                 content_hash: None,
+                stamp: None,
                 source: "story".to_owned(),
             };
             self.catalog.record_uploads(&library, &[upload]).await.unwrap();
@@ -187,6 +188,7 @@ mod tests {
             let new = NewAnalysis {
                 width: 1,
                 height: 1,
+                content_hash: None,
                 space: samples::space(),
                 embedding: embedding.to_vec(),
                 pack: "story@1.0.0".to_owned(),

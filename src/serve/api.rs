@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::board::{Board, TrainingProgress, WorkerFacts};
+use crate::board::{Board, TrainingProgress, WatchFacts, WorkerFacts};
 use crate::catalog::{Catalog, ImageRecord, StageCounts};
 use crate::fate::Fate;
 use crate::jobs::JobError;
@@ -202,6 +202,8 @@ pub struct StatusAnswer {
     pub generation: Option<i64>,
     /// The running training, if one runs.
     pub training: Option<TrainingProgress>,
+    /// The library's watched folder, if it has one.
+    pub watch: Option<WatchFacts>,
 }
 
 /// How many images stand where.
@@ -273,7 +275,9 @@ pub async fn status_of(
         depths.insert((*name).to_owned(), answer);
     }
     // A fleet that was started a moment ago has no library yet, which is nothing wrong.
-    let fresh = *library == LibraryId::main() && catalog.library(library).await?.is_none();
+    let known = catalog.library(library).await?;
+    let watched = known.as_ref().is_some_and(|library| library.watched);
+    let fresh = *library == LibraryId::main() && known.is_none();
     let (counts, current) = if fresh {
         (StageCounts::default(), None)
     } else {
@@ -286,6 +290,7 @@ pub async fn status_of(
         workers: board.workers().await?,
         generation: current.map(|current| current.number.0),
         training: board.training(library).await?,
+        watch: if watched { board.watch(library).await? } else { None },
     })
 }
 

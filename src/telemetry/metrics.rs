@@ -65,6 +65,7 @@ metrics! {
     SEARCH_SECONDS = "eyefleet_search_seconds", Histogram, [], "Time of one search.";
     LEADER = "eyefleet_leader", Gauge, [], "1 in the intake process that holds the leader lease.";
     RECONCILED_TOTAL = "eyefleet_reconciled_total", Counter, [], "Jobs that reconciliation put back into the queue.";
+    WATCHED_FILES_TOTAL = "eyefleet_watched_files_total", Counter, ["change"], "Photos of watched folders that were recorded, by what happened to them (new, changed, moved, removed).";
     OUTBOX_DELIVERED_TOTAL = "eyefleet_outbox_delivered_total", Counter, [], "Events handed on by the outbox relay.";
 }
 

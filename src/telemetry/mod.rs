@@ -13,9 +13,10 @@ use crate::config::{Config, LogFormat};
 /// # Errors
 /// A filter that does not parse, naming it.
 pub fn start_logging(config: &Config, role: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log_filter).map_err(|error| {
-        anyhow::anyhow!("log.filter {:?} is not a filter: {error}", config.log_filter)
-    })?;
+    let filter = EnvFilter::try_new(format!("sea_orm_migration=warn,{}", config.log_filter))
+        .map_err(|error| {
+            anyhow::anyhow!("log.filter {:?} is not a filter: {error}", config.log_filter)
+        })?;
     let pretty = match config.log_format {
         LogFormat::Pretty => true,
         LogFormat::Json => false,

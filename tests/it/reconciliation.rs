@@ -38,6 +38,7 @@ async fn stores(images: usize) -> Stores {
         path: RelativePath::new(format!("{number:04}.jpg")).unwrap(),
         bytes: Some(1),
         content_hash: None,
+        stamp: None,
         source: "story".to_owned(),
     };
     let uploads: Vec<Upload> = (0..images).map(upload).collect();

@@ -75,6 +75,7 @@ impl Story {
             path: RelativePath::new(format!("{id}.jpg")).unwrap(),
             bytes: Some(1),
             content_hash: Some(description.to_owned()),
+            stamp: None,
             source: "story".to_owned(),
         };
         self.catalog.record_uploads(&library, &[upload]).await.unwrap();
@@ -83,6 +84,7 @@ impl Story {
         let new = NewAnalysis {
             width: 640,
             height: 480,
+            content_hash: None,
             space: self.pack.space().clone(),
             embedding: vector,
             pack: self.pack.name().to_string(),
@@ -214,6 +216,7 @@ async fn a_picture_that_waited_during_the_export_is_found() {
         path: RelativePath::new("boat.jpg").unwrap(),
         bytes: Some(2),
         content_hash: Some("another".to_owned()),
+        stamp: None,
         source: "story".to_owned(),
     };
     story.catalog.record_uploads(&LibraryId::main(), &[upload]).await.unwrap();

@@ -6,6 +6,7 @@
 
 mod exports;
 mod fencing;
+mod files;
 mod generations;
 mod model;
 mod opening;
@@ -105,6 +106,7 @@ fn upload(id: &str, hash: &str) -> Upload {
         path: path(&format!("photos/{id}.jpg")),
         bytes: Some(1000),
         content_hash: Some(hash.to_owned()),
+        stamp: None,
         source: "test".to_owned(),
     }
 }
@@ -114,6 +116,7 @@ fn analysis(description: &str) -> NewAnalysis {
     NewAnalysis {
         width: 640,
         height: 480,
+        content_hash: None,
         space: space(),
         embedding: vec![0.6, 0.8],
         pack: "starter@1.0.0".to_owned(),
