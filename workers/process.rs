@@ -13,7 +13,7 @@ use eyefleet::config::Config;
 use eyefleet::jobs::{Job, run_claim};
 use eyefleet::serve::{self, Bound, Health};
 use eyefleet::telemetry::metrics;
-use fleetq::{Claim, FleetBackend, Queue, WorkerOptions};
+use fleetq::{Claim, ConnectOptions, FleetBackend, Queue, WorkerOptions};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -91,10 +91,16 @@ impl Process {
 
 /// Redis and the role may be started in any order: the role waits a while for it.
 async fn open(config: Config) -> anyhow::Result<Client> {
-    anyhow::ensure!(
-        config.redis_url.is_some(),
-        "REDIS_URL is not set: a role needs the Redis of its fleet (`eyefleet up` starts one)"
-    );
+    let url = config.redis_url.as_ref().context(
+        "REDIS_URL is not set: a role needs the Redis of its fleet (`eyefleet up` starts one)",
+    )?;
+    // Said once: who looks at a role that does nothing yet must see what it waits for.
+    if let Err(error) = fleetq::connect(url.expose(), ConnectOptions::default()).await
+        && error.is_transient()
+    {
+        let seconds = REDIS_WAIT_MAX.as_secs();
+        tracing::warn!(%error, url = url.masked(), "waiting up to {seconds} s for Redis");
+    }
     Client::connect(config, Clock::system(), REDIS_WAIT_MAX).await
 }
 

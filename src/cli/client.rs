@@ -64,9 +64,9 @@ impl Client {
         let catalog = Catalog::open(config.database_url.expose(), clock.clone()).await?;
         let board = Board::open(redis_url.expose(), &config.namespace)?;
         let options = ConnectOptions { wait_at_open: patience, ..ConnectOptions::default() };
-        let connection = fleetq::connect(redis_url.expose(), options)
-            .await
-            .with_context(|| format!("cannot use the Redis at {}", redis_url.masked()))?;
+        let unusable = || format!("cannot use the Redis at {}", redis_url.masked());
+        let connection =
+            fleetq::connect(redis_url.expose(), options).await.with_context(unusable)?;
         let settings = QueueSettings {
             lease: config.lease,
             starts_max: config.starts_max,
@@ -75,9 +75,9 @@ impl Client {
         let [analyze, export, train] = QUEUES;
         let open = |name| Queue::open(&connection, &config.namespace, name, settings.clone());
         Ok(Self {
-            analyze: open(analyze).await?,
-            export: open(export).await?,
-            train: open(train).await?,
+            analyze: open(analyze).await.with_context(unusable)?,
+            export: open(export).await.with_context(unusable)?,
+            train: open(train).await.with_context(unusable)?,
             config,
             clock,
             catalog,

@@ -1,17 +1,26 @@
 //! Settings: read from three places, checked once, sensible ever after.
 //!
-//! `config/default.toml` holds every key; a file and the environment overlay it. `check` turns the
-//! raw table into a `Config` that holds only usable values and reports every problem at once.
+//! `config/default.toml` holds every key; a file and the environment overlay it (`overlay`). A file
+//! in `sections` says what each section holds and allows; `check` turns them into a `Config` that
+//! holds only usable values. Every problem is reported at once, with the origin of the bad value.
+//!
+//! A new setting: a key with its comment in `config/default.toml`, a field and its rule in
+//! `sections`, a field here, a line in `check`.
 
 mod check;
 mod overlay;
-mod raw;
+mod problems;
 mod secret;
+mod sections;
+mod settings;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use problems::Origin;
 pub use secret::Secret;
+pub use settings::{Setting, Settings};
 
 /// The built-in settings: every key with unit, default and reason.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -53,16 +62,16 @@ pub struct Config {
     pub pixels_max: u64,
     /// Time that decoding one picture may take.
     pub decode_time_max: Duration,
+    /// Time between two full looks at every watched folder.
+    pub rescan_every: Duration,
+    /// Time that a file must have been left alone before it is taken.
+    pub settle: Duration,
     /// Rows of an export when nobody says otherwise; `None` means all.
     pub export_limit: Option<u64>,
     /// Whether a finished export starts a training.
     pub auto_train: bool,
     /// Time without new photos before a library learns.
     pub train_delay: Duration,
-    /// Time between two full looks at every watched folder.
-    pub rescan_every: Duration,
-    /// Time that a file must have been left alone before it is taken.
-    pub settle: Duration,
     /// Generations kept beside the current one.
     pub generations_kept: usize,
     /// Vectors up to which search is exact.
@@ -96,18 +105,12 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 #[error("{} in the settings:\n{}", count(.problems.len()), .problems.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError {
-    /// What is wrong, each naming the key, the value and what is allowed.
+    /// What is wrong, each naming the key, the value, its origin and what is allowed.
     pub problems: Vec<String>,
 }
 
 fn count(problems: usize) -> String {
     if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
-}
-
-impl ConfigError {
-    fn one(problem: impl Into<String>) -> Self {
-        Self { problems: vec![problem.into()] }
-    }
 }
 
 impl Config {
@@ -116,11 +119,7 @@ impl Config {
     /// # Errors
     /// Every unknown key and unusable value at once, each with the key's name.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        // A variable that is no text is none of ours, and must not end the program.
-        let texts = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self::from_sources(file, texts)
+        Settings::read(file).config
     }
 
     /// The same with a given environment, for tests.
@@ -131,15 +130,6 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let environment: Vec<_> = environment.into_iter().collect();
-        let named = environment.iter().find(|(name, _)| name == "EYEFLEET_CONFIG");
-        let file = file.or(named.map(|(_, path)| Path::new(path)));
-        let table = overlay::merged(file, &environment)?;
-        let raw: raw::Raw = table
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::one(error.message().to_owned()))?;
-        let mut config = check::check(raw, &environment)?;
-        config.file = file.map(Path::to_owned);
-        Ok(config)
+        Settings::from_sources(file, environment).config
     }
 }

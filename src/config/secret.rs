@@ -20,7 +20,11 @@ impl Secret {
     /// The value with every password replaced by `***`: before the last `@` and in `pass=`.
     pub fn masked(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
-            return self.0.clone();
+            // No address, and still somebody may have written a password into it.
+            return match self.0.rfind('@') {
+                Some(at) => format!("***{}", &self.0[at..]),
+                None => self.0.clone(),
+            };
         };
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut shown = format!("{scheme}://");
@@ -72,6 +76,7 @@ mod tests {
             ("postgres://u:pa/ss@db/x", "postgres://u:***@db/x"),
             ("redis+unix:///x.sock?user=u&pass=hunter2", "redis+unix:///x.sock?user=u&pass=***"),
             ("sqlite:///a/b@c.sqlite", "sqlite:///a/b@c.sqlite"),
+            ("me:hunter2@host:6379", "***@host:6379"),
         ] {
             assert_eq!(format!("{:?}", Secret::new(given)), shown);
         }

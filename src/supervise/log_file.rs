@@ -25,7 +25,9 @@ pub(super) fn rotate(log: &Path) {
 pub(super) fn last_line(log: &Path) -> String {
     let text = tail(log).unwrap_or_default();
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or("it said nothing").chars().take(500).collect()
+    let line = line.unwrap_or("it said nothing");
+    // The message names its role already.
+    line.strip_prefix("eyefleet: ").unwrap_or(line).chars().take(500).collect()
 }
 
 fn tail(log: &Path) -> std::io::Result<String> {
@@ -46,7 +48,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("role.log");
         assert_eq!(last_line(&log), "it said nothing");
-        std::fs::write(&log, "first\nthe cause\n\n").unwrap();
+        std::fs::write(&log, "first\neyefleet: the cause\n\n").unwrap();
         assert_eq!(last_line(&log), "the cause");
         // Larger than what is read, and cut in the middle of a letter.
         std::fs::write(&log, format!("{}\nthe end\n", "ä".repeat(TAIL_MAX as usize))).unwrap();

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleetq::{ConnectOptions, Queue, QueueSettings};
 use rustix::fs::{FlockOperation, flock};
 
 pub use fleet_file::{FleetFile, RunningRole};
@@ -30,6 +31,9 @@ use crate::config::{Config, Secret};
 const LOCK_LOOKS: u32 = 10;
 /// Time between two such looks.
 const LOCK_LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Time in which a named Redis that refuses to write for the moment may change its mind.
+const NAMED_REDIS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a fleet could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +70,14 @@ pub enum SuperviseError {
         why: String,
         /// Where it logs.
         log: PathBuf,
+    },
+    /// The Redis that the settings name.
+    #[error("cannot use the Redis at {url}: {cause}")]
+    NamedRedis {
+        /// Its address, masked.
+        url: String,
+        /// What it or the system said, with the next step.
+        cause: fleetq::QueueError,
     },
     /// A role did not come up.
     #[error("{role} did not come up: {why}; its log is {log}")]
@@ -117,7 +129,10 @@ impl Fleet {
         }
         let lock = lock(&config.data, &run).await?;
         let redis = match &config.redis_url {
-            Some(_) => None,
+            Some(url) => {
+                try_named(url, &config.namespace).await?;
+                None
+            }
             None => Some(PrivateRedis::start(&config.data).await?),
         };
         if let Some(redis) = &redis {
@@ -161,6 +176,19 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.file.remove();
     }
+}
+
+/// Makes sure that a Redis that somebody else runs can be used. Each role would find out by itself,
+/// but it would wait for it long and say so in its log only.
+async fn try_named(url: &Secret, namespace: &str) -> Result<(), SuperviseError> {
+    let named = |cause| SuperviseError::NamedRedis { url: url.masked(), cause };
+    let options = ConnectOptions { patience: NAMED_REDIS_PATIENCE, ..ConnectOptions::default() };
+    let connection = fleetq::connect(url.expose(), options).await.map_err(named)?;
+    // Whether it lets us write as well: opening a queue notes its layout.
+    Queue::open(&connection, namespace, "analyze", QueueSettings::default())
+        .await
+        .map_err(named)?;
+    Ok(())
 }
 
 /// Takes the lock of `data`, or names the process that holds it.

@@ -106,17 +106,25 @@ impl Runtime {
         if let Some(runtime) = opened.as_ref() {
             return Ok(runtime.clone());
         }
-        let from_variable = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty());
-        let named = match (path, &from_variable) {
-            (Some(path), _) => Some(("the configured runtime path", path)),
-            (None, Some(value)) => Some(("ORT_DYLIB_PATH", Path::new(value))),
-            (None, None) => None,
-        };
-        let library = find(named, &places())?;
+        let library = Self::locate(path)?;
         let runtime = load(&library)?;
         tracing::info!(library = %library.display(), minor = runtime.minor, "opened ONNX Runtime");
         *opened = Some(runtime.clone());
         Ok(runtime)
+    }
+
+    /// The file that `open` would open.
+    ///
+    /// # Errors
+    /// `RuntimeError` lists the places that were tried.
+    pub fn locate(path: Option<&Path>) -> Result<PathBuf, RuntimeError> {
+        let from_variable = std::env::var_os("ORT_DYLIB_PATH").filter(|value| !value.is_empty());
+        let named = match (path, &from_variable) {
+            (Some(path), _) => Some(("the setting paths.onnxruntime", path)),
+            (None, Some(value)) => Some(("ORT_DYLIB_PATH", Path::new(value))),
+            (None, None) => None,
+        };
+        find(named, &places())
     }
 
     /// The file in use.

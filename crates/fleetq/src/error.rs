@@ -18,7 +18,7 @@ pub enum QueueError {
         cause: RedisError,
     },
     /// No connection could be made in the time allowed.
-    #[error("redis at {address} cannot be reached: {cause}")]
+    #[error("redis at {address} cannot be {}: {}{}", reached_or_used(.cause), said(.cause), next_step(.cause))]
     Unreachable {
         /// Host and port or socket path.
         address: String,
@@ -86,7 +86,7 @@ pub enum QueueError {
         why: String,
     },
     /// Redis answered with an error, or the connection broke under the call.
-    #[error("cannot {action}: {cause}")]
+    #[error("cannot {action}: {}{}", said(.cause), next_step(.cause))]
     Redis {
         /// What was being done.
         action: &'static str,
@@ -114,6 +114,41 @@ impl QueueError {
     }
 }
 
+/// What redis said, fit to stand within a sentence.
+fn said(error: &RedisError) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
+}
+
+/// A server that answers, if only with a refusal, can be reached.
+fn reached_or_used(error: &RedisError) -> &'static str {
+    if error.is_io_error() { "reached" } else { "used" }
+}
+
+/// What a person can do about it, to stand at the end of a message; empty where nothing is to be
+/// done or nobody knows.
+fn next_step(error: &RedisError) -> &'static str {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => {
+            return "; correct user and password in the url";
+        }
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+            return "; this server is a read-only replica: name its primary in the url";
+        }
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            return "; grant the user of the url all commands on the queue's keys: \
+                    `ACL SETUSER <user> ~* &* +@all`";
+        }
+        _ => {}
+    }
+    match error.code() {
+        Some("NOAUTH") => "; redis wants a password: put it into the url",
+        Some("OOM") => "; redis is full: raise its maxmemory or give it to this fleet alone",
+        Some("MISCONF") => "; redis cannot write its files: see to its disk and its log",
+        _ if error.is_io_error() => "; see that redis runs, or correct its url",
+        _ => "",
+    }
+}
+
 /// Whether the server refused the command as a whole and for a while: it changed nothing.
 pub(crate) fn refused_for_now(error: &RedisError) -> bool {
     match error.kind() {
@@ -132,4 +167,31 @@ pub(crate) fn refused_for_now(error: &RedisError) -> bool {
 /// Whether this failure belongs to the moment rather than to the request.
 pub(crate) fn may_pass(error: &RedisError) -> bool {
     error.is_io_error() || refused_for_now(error) || error.code() == Some("OOM")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_ends_with_the_next_step_where_there_is_one() {
+        let told = |code: &str| {
+            let detail = Some("it says so.".to_owned());
+            let cause = redis::make_extension_error(code.to_owned(), detail);
+            QueueError::Redis { action: "claim jobs", cause }.to_string()
+        };
+        for (code, step) in [
+            ("NOAUTH", "it says so; redis wants a password: put it into the url"),
+            (
+                "OOM",
+                "it says so; redis is full: raise its maxmemory or give it to this fleet alone",
+            ),
+            ("MISCONF", "it says so; redis cannot write its files: see to its disk and its log"),
+            ("OTHER", "it says so"),
+        ] {
+            let message = told(code);
+            assert!(message.starts_with("cannot claim jobs: "), "{message}");
+            assert!(message.ends_with(step), "{message}");
+        }
+    }
 }

@@ -44,11 +44,18 @@ impl fmt::Display for PackName {
     }
 }
 
+/// What helps against a pack with a broken file.
+const MEND: &str = "copy the whole pack again from where it came";
+
 /// Why a folder is not used as a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// No folder of that name in any of the places.
-    #[error("no pack {name:?}; looked at {}", list(looked_at))]
+    #[error(
+        "no pack {name:?}; looked at {}; correct the setting vision.pack, or name the folder that \
+         holds it in paths.packs",
+        list(looked_at)
+    )]
     NotFound {
         /// The name asked for.
         name: String,
@@ -56,7 +63,7 @@ pub enum PackError {
         looked_at: Vec<PathBuf>,
     },
     /// A file is missing or unreadable.
-    #[error("{} cannot be read: {cause}", path.display())]
+    #[error("{} cannot be read: {cause}; {MEND}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -64,7 +71,7 @@ pub enum PackError {
         cause: std::io::Error,
     },
     /// The manifest is no manifest.
-    #[error("{} is no valid manifest: {cause}", path.display())]
+    #[error("{} is no valid manifest: {cause}; {MEND}", path.display())]
     BadManifest {
         /// The manifest's path.
         path: PathBuf,
@@ -96,7 +103,7 @@ pub enum PackError {
         file: String,
     },
     /// A file has another size than the manifest says.
-    #[error("{} has {found} bytes, its manifest says {expected}", path.display())]
+    #[error("{} has {found} bytes, its manifest says {expected}; {MEND}", path.display())]
     WrongSize {
         /// The file.
         path: PathBuf,
@@ -106,7 +113,7 @@ pub enum PackError {
         expected: u64,
     },
     /// A file has other content than the manifest says.
-    #[error("{} has sha256 {found}, its manifest says {expected}", path.display())]
+    #[error("{} has sha256 {found}, its manifest says {expected}; {MEND}", path.display())]
     WrongHash {
         /// The file.
         path: PathBuf,
@@ -155,10 +162,18 @@ impl Pack {
     /// # Errors
     /// `PackError::NotFound` lists the places; the others are those of `open`.
     pub fn find(name: &str, folders: &[PathBuf]) -> Result<Self, PackError> {
+        Self::open(&Self::locate(name, folders)?)
+    }
+
+    /// The folder that `find` would open.
+    ///
+    /// # Errors
+    /// `PackError::NotFound` lists the places.
+    pub fn locate(name: &str, folders: &[PathBuf]) -> Result<PathBuf, PackError> {
         let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
         let places = if is_plain { places(name, folders) } else { Vec::new() };
         match places.iter().find(|place| place.join(MANIFEST_NAME).is_file()) {
-            Some(place) => Self::open(place),
+            Some(place) => Ok(place.clone()),
             None => Err(PackError::NotFound { name: name.to_owned(), looked_at: places }),
         }
     }

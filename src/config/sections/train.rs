@@ -1,0 +1,21 @@
+//! `[train]`: when a library learns and what is kept of it.
+
+use serde::Deserialize;
+
+use crate::config::problems::Problems;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct Train {
+    pub auto: bool,
+    pub delay_seconds: u64,
+    pub generations_kept: u64,
+    pub exact_search_max: u64,
+}
+
+impl Train {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        problems.within("train.delay_seconds", self.delay_seconds, 0, 86_400);
+        problems.within("train.generations_kept", self.generations_kept, 1, 1000);
+    }
+}
