@@ -4,7 +4,7 @@
 //! work; `originals`, `vision`, `enrich` the way of one photo; `catalog` what must not be lost;
 //! `snapshot`, `learning`, `generation` what is learned from it; `board`, `follow`, `reconcile`,
 //! `relay` how processes stay of one mind; `search` and `serve` the answers; `config`,
-//! `telemetry`, `cli`, `supervise`, `demo` the product around it. See ARCHITECTURE.md.
+//! `telemetry`, `cli`, `supervise`, `doctor`, `demo` the product around it. See ARCHITECTURE.md.
 
 pub mod board;
 pub mod catalog;
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod enrich;
 pub mod fate;
 pub mod filesystem;

@@ -41,7 +41,7 @@ pub struct FleetFile {
 }
 
 impl FleetFile {
-    const NAME: &'static str = "fleet.json";
+    pub(super) const NAME: &'static str = "fleet.json";
     /// The file beside it that a supervisor holds locked for as long as it runs.
     pub(super) const LOCK_NAME: &'static str = "up.lock";
 

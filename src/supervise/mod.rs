@@ -10,6 +10,7 @@ mod log_file;
 mod private_redis;
 mod redis_home;
 mod roles;
+mod traces;
 
 use std::fs::File;
 use std::io::Write;
@@ -23,6 +24,7 @@ use rustix::fs::{FlockOperation, flock};
 pub use fleet_file::{FleetFile, RunningRole};
 pub use private_redis::PrivateRedis;
 pub use roles::{RoleSpec, Roles};
+pub use traces::{RedisTrace, Traces, redis_server};
 
 use crate::config::{Config, Secret};
 

@@ -90,8 +90,7 @@ impl RedisHome {
     /// The socket of the server that runs. It differs from ours where the data folder's path is
     /// long and the runtime folder is another one now.
     pub fn recorded_socket(&self) -> Option<PathBuf> {
-        let bytes = std::fs::read(self.folder.join("socket")).ok()?;
-        Some(PathBuf::from(OsString::from_vec(bytes)))
+        recorded_socket(&self.folder)
     }
 
     /// Begins a server on `socket`; `lock` is its own from now on.
@@ -159,6 +158,12 @@ impl RedisHome {
     }
 }
 
+/// The socket that was noted in `folder` for the server there.
+pub(super) fn recorded_socket(folder: &Path) -> Option<PathBuf> {
+    let bytes = std::fs::read(folder.join("socket")).ok()?;
+    Some(PathBuf::from(OsString::from_vec(bytes)))
+}
+
 /// Whether nobody listens on a socket that was there: its server has ended.
 pub(super) async fn refuses(socket: &Path) -> bool {
     connect(socket).await.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
@@ -203,7 +208,7 @@ pub(super) fn url(socket: &Path) -> String {
     format!("redis+unix://{}", socket.display())
 }
 
-fn which(program: &str) -> Option<PathBuf> {
+pub(super) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|found| found.is_file())
 }

@@ -22,6 +22,9 @@ use super::tags::{Tag, Tagger, Verdict, Vocabulary};
 use super::text::{TextEncoder, TextSide, unit};
 use crate::names::SpaceId;
 
+/// Where the models run. Only the CPU so far.
+pub const PROVIDER: &str = "cpu";
+
 /// The loaded models of one pack.
 pub struct Vision {
     image: Model<f32>,
@@ -161,9 +164,9 @@ impl Vision {
         self.text.pack()
     }
 
-    /// Where the models run. Only the CPU so far.
+    /// Where the models run.
     pub fn provider(&self) -> &'static str {
-        "cpu"
+        PROVIDER
     }
 
     /// The cosine below which a text finds nothing.

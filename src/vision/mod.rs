@@ -31,7 +31,7 @@ pub use decode::{DecodeError, DecodeLimits, Photo};
 pub use decoder::{Decoder, DecoderStats};
 pub use error::VisionError;
 pub use graph::GraphError;
-pub use look::{Face, Seen, Vision, VisionOptions};
+pub use look::{Face, PROVIDER, Seen, Vision, VisionOptions};
 pub use model::{ModelError, ModelStats};
 pub use pack::{Pack, PackError, PackName};
 pub use runtime::{Runtime, RuntimeError};
