@@ -17,6 +17,7 @@ pub mod enrich;
 pub mod fate;
 pub mod filesystem;
 pub mod follow;
+mod full_disk;
 pub mod generation;
 pub mod jobs;
 pub mod learning;

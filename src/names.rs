@@ -166,7 +166,7 @@ fn check_image(text: &str) -> Result<(), NameError> {
         return Err(refuse("image id", text, "it must have 1 to 512 bytes"));
     }
     if text.chars().any(char::is_control) {
-        return Err(refuse("image id", text, "it holds a control character"));
+        return Err(refuse("image id", text, "it holds a control character; rename it"));
     }
     Ok(())
 }
@@ -183,14 +183,15 @@ fn check_path(text: &str) -> Result<(), NameError> {
         ));
     }
     if text.chars().any(char::is_control) {
-        return Err(refuse("path", text, "it holds a control character"));
+        return Err(refuse("path", text, "it holds a control character; rename it"));
     }
     let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255;
     if text.split('/').any(bad_part) {
         return Err(refuse(
             "path",
             text,
-            "a part of it is empty, '.', '..' or longer than 255 bytes",
+            "a part of it is empty, '.', '..' or longer than 255 bytes; name the file beneath the \
+             library's root",
         ));
     }
     Ok(())

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyefleet_migrations::Migrator;
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -134,6 +135,7 @@ async fn connect_sqlite(path: &Path, side: Side) -> Result<DatabaseConnection, C
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .test_before_acquire(false)
+        .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|it, _| Box::pin(ended(it))))
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite.filename(&file).busy_timeout(LOCK_WAIT).foreign_keys(true);
             match side {
@@ -150,6 +152,17 @@ async fn connect_sqlite(path: &Path, side: Side) -> Result<DatabaseConnection, C
             }
         });
     Ok(Database::connect(options).await?)
+}
+
+/// Whether the last transaction of a connection came to its end; if not, the pool closes it.
+///
+/// On a full disk SQLite undoes a transaction by itself. The driver's own ROLLBACK then fails and
+/// it counts that transaction as open for ever: every later one would be a savepoint within it,
+/// which looks committed and is not.
+async fn ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // The rollback of a dropped transaction is only queued: the ping is answered after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 async fn open_postgres(url: &str) -> Result<Pools, CatalogError> {

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::{Expr, Func, Order};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, JoinType, Order};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder, QuerySelect, RelationTrait,
 };
 
 use super::columns::{Row, unsigned};
 use super::entities::images;
-use super::entities::stages::{Column, Entity};
+use super::entities::stages::{Column, Entity, Relation};
 use super::{Catalog, Result, Stage, StageState};
 use crate::names::LibraryId;
 
@@ -41,10 +41,12 @@ impl StageCounts {
 /// Why images failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureReason {
-    /// The reason as recorded.
+    /// The reason as recorded, with `FILE` in the place of the image's path.
     pub reason: String,
     /// How many images have it.
     pub images: u64,
+    /// The first of them.
+    pub example: String,
 }
 
 impl Catalog {
@@ -127,27 +129,33 @@ async fn failure_reasons(
     moment: &DatabaseTransaction,
     library: &LibraryId,
 ) -> Result<Vec<FailureReason>> {
-    let rows: Vec<(Option<String>, i64)> = Entity::find()
+    // A reason names its file; without it, those of the same kind are one. No parameters in here:
+    // PostgreSQL would take those of SELECT and GROUP BY for different ones.
+    let kind = || Expr::cust("replace(stages.reason, images.path, 'FILE')");
+    let rows: Vec<(Option<String>, i64, String)> = Entity::find()
         .select_only()
-        .column(Column::Reason)
+        .column_as(kind(), "kind")
         .column_as(distinct_images(), "images")
+        .column_as(Expr::col((images::Entity, images::Column::Image)).min(), "example")
+        .join(JoinType::InnerJoin, Relation::Image.def())
         .filter(Column::Library.eq(library.as_str()))
         .filter(Column::State.eq(StageState::Failed.as_str()))
-        .group_by(Column::Reason)
+        .group_by(kind())
         .order_by(distinct_images(), Order::Desc)
-        .order_by_asc(Column::Reason)
+        .order_by(kind(), Order::Asc)
         .limit(10)
         .into_tuple()
         .all(moment)
         .await?;
-    let named = |(reason, images): (Option<String>, i64)| FailureReason {
+    let named = |(reason, images, example): (Option<String>, i64, String)| FailureReason {
         reason: reason.unwrap_or_else(|| "no reason was recorded".to_owned()),
         images: unsigned(images),
+        example,
     };
     Ok(rows.into_iter().map(named).collect())
 }
 
 /// The number of images among stages.
 pub(super) fn distinct_images() -> Expr {
-    Func::count_distinct(Expr::col(Column::Image)).into()
+    Func::count_distinct(Expr::col((Entity, Column::Image))).into()
 }

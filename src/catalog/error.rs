@@ -154,7 +154,8 @@ fn sort_driver_error(driver: &SqlxError, cause: String) -> CatalogError {
         "5" | "6" | "261" | "262" | "517" | "773" | "40001" | "40P01" | "55P03" => {
             CatalogError::Busy { cause }
         }
-        "13" | "53100" => CatalogError::Full { cause },
+        // SQLITE_FULL, its shared memory that cannot grow; PostgreSQL's disk full.
+        "13" | "4874" | "53100" => CatalogError::Full { cause },
         // SQLITE_CANTOPEN; PostgreSQL: wrong user or password, no such database, shutting down,
         // too many clients.
         "14" | "28000" | "28P01" | "3D000" | "57P01" | "57P02" | "57P03" | "53300" => {

@@ -99,7 +99,8 @@ pub async fn add_files(
     let mut done = 0;
     for chunk in files.chunks(BATCH) {
         let (chunk_owned, root) = (chunk.to_vec(), root.clone());
-        let taken = tokio::task::spawn_blocking(move || take(&chunk_owned, &root)).await?;
+        let most = client.config.original_bytes_max;
+        let taken = tokio::task::spawn_blocking(move || take(&chunk_owned, &root, most)).await?;
         let mut uploads = Vec::with_capacity(taken.len());
         for upload in taken {
             match upload {
@@ -187,30 +188,45 @@ fn files_of(paths: &[PathBuf], refused: &mut Vec<String>) -> anyhow::Result<Vec<
 }
 
 /// Brings files beneath `root` and says what they are; a reason for each that cannot be taken.
-fn take(files: &[PathBuf], root: &Path) -> Vec<Result<Upload, String>> {
+fn take(files: &[PathBuf], root: &Path, bytes_max: u64) -> Vec<Result<Upload, String>> {
     let one = |file: &PathBuf| {
         // Escaped: a name may hold what a terminal would obey.
         let shown = || file.display().to_string().escape_debug().to_string();
-        take_one(file, root).map_err(|error| format!("{}: {error:#}", shown()))
+        take_one(file, root, bytes_max).map_err(|error| format!("{}: {error:#}", shown()))
     };
     files.iter().map(one).collect()
 }
 
-fn take_one(file: &Path, root: &Path) -> anyhow::Result<Upload> {
+fn take_one(file: &Path, root: &Path, bytes_max: u64) -> anyhow::Result<Upload> {
     let real = std::fs::canonicalize(file)?;
-    anyhow::ensure!(real.is_file(), "it is not a regular file");
-    let (hash, bytes) = hash_of(&real)?;
-    let inside = real.strip_prefix(root).ok();
-    let relative = match inside {
-        Some(inside) => inside.to_owned(),
-        // Under the name that was given: what a link points to may be called anything.
-        None => copy_in(file, &hash, root)?,
+    let facts = std::fs::metadata(&real)?;
+    anyhow::ensure!(facts.is_file(), "it is not a regular file");
+    anyhow::ensure!(
+        facts.len() <= bytes_max,
+        "it has {} bytes, more than the {bytes_max} allowed; add a smaller one, or raise \
+         vision.original_mib_max",
+        facts.len()
+    );
+    let as_text = |path: &Path| -> anyhow::Result<String> {
+        let text = path.to_str();
+        let text =
+            text.context("its name is not UTF-8: rename it, the catalogue keeps names as text")?;
+        ImageId::new(text)?;
+        Ok(RelativePath::new(text)?.to_string())
     };
-    let text = relative
-        .to_str()
-        .context("its name is not UTF-8: rename it, the catalogue keeps names as text")?;
+    // The name first: what cannot be recorded is not copied either.
+    let inside = real.strip_prefix(root).ok();
+    let given = match (inside, file.file_name()) {
+        (Some(inside), _) => inside.to_owned(),
+        // Under the name that was given: what a link points to may be called anything.
+        (None, name) => Path::new(ADDED).join(name.context("it has no name")?),
+    };
+    as_text(&given)?;
+    let (hash, bytes) = hash_of(&real)?;
+    let relative = if inside.is_some() { given } else { copy_in(file, &hash, root)? };
+    let text = as_text(&relative)?;
     Ok(Upload {
-        image: ImageId::new(text)?,
+        image: ImageId::new(text.as_str())?,
         path: RelativePath::new(text)?,
         bytes: Some(bytes),
         content_hash: Some(hash),
@@ -302,7 +318,7 @@ mod tests {
             std::fs::create_dir_all(&place).unwrap();
             let file = place.join("IMG_0001.JPG");
             std::fs::write(&file, content).unwrap();
-            taken.push(take_one(&file, &root).unwrap().path.to_string());
+            taken.push(take_one(&file, &root, 100).unwrap().path.to_string());
         }
         assert_eq!(taken[0], "added/IMG_0001.JPG");
         assert_ne!(taken[0], taken[1]);
@@ -315,8 +331,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new\nline\u{1b}[31m.jpg");
         std::fs::write(&file, "x").unwrap();
-        let refused = take(&[file], &folder.path().join("elsewhere")).remove(0).unwrap_err();
+        let refused = take(&[file], &folder.path().join("elsewhere"), 100).remove(0).unwrap_err();
         assert!(!refused.contains(char::is_control), "{refused:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_neither_read_nor_copied() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        std::fs::create_dir_all(&root).unwrap();
+        let no_text = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.jpg"));
+        std::fs::write(&no_text, "x").unwrap();
+        let large = folder.path().join("large.jpg");
+        File::create(&large).unwrap().set_len(1 << 40).unwrap();
+        for (file, why) in [(no_text, "UTF-8"), (large, "original_mib_max")] {
+            let refused = format!("{:#}", take_one(&file, &root, 100).unwrap_err());
+            assert!(refused.contains(why), "{refused}");
+        }
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0, "it was copied");
     }
 
     #[test]
@@ -327,7 +360,7 @@ mod tests {
         std::fs::write(folder.path().join("blob"), "x").unwrap();
         let link = folder.path().join("photo.jpg");
         std::os::unix::fs::symlink("blob", &link).unwrap();
-        assert_eq!(take_one(&link, &root).unwrap().path.as_str(), "added/photo.jpg");
+        assert_eq!(take_one(&link, &root, 100).unwrap().path.as_str(), "added/photo.jpg");
     }
 
     #[test]
@@ -336,7 +369,7 @@ mod tests {
         let root = std::fs::canonicalize(folder.path()).unwrap();
         std::fs::create_dir_all(root.join("2024")).unwrap();
         std::fs::write(root.join("2024/a.jpg"), "x").unwrap();
-        let upload = take_one(&root.join("2024/a.jpg"), &root).unwrap();
+        let upload = take_one(&root.join("2024/a.jpg"), &root, 100).unwrap();
         assert_eq!((upload.path.as_str(), upload.bytes), ("2024/a.jpg", Some(1)));
     }
 

@@ -7,7 +7,7 @@ use super::{Client, Exit};
 use crate::board::{WatchFacts, WatchState};
 use crate::catalog::CatalogError;
 use crate::names::LibraryId;
-use crate::serve::{StatusAnswer, status_of};
+use crate::serve::{FailureAnswer, StatusAnswer, status_of};
 
 pub(super) async fn status(
     client: &Client,
@@ -48,8 +48,9 @@ fn text(status: &StatusAnswer) -> String {
             let _ = writeln!(out, "  {:<11} {reason}", "not taken");
         }
     }
-    for (reason, images) in &counts.failures {
-        let _ = writeln!(out, "  {:<11} {images} x {reason}", "failed");
+    for failure in &counts.failures {
+        let FailureAnswer { reason, images, example } = failure;
+        let _ = writeln!(out, "  {:<11} {images} x {reason} (`eyefleet show {example}`)", "failed");
     }
     let _ = writeln!(out, "queues        ready  scheduled  claimed  dead");
     for (name, queue) in &status.queues {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::index::IndexError;
 use crate::fate::Fate;
+use crate::full_disk;
 use crate::names::{Fence, GenerationNumber};
 
 /// A failure of writing, publishing or opening a generation.
@@ -81,7 +82,7 @@ pub enum GenerationError {
     #[error("{0} is in the way: it is not a link; move it elsewhere and repeat")]
     InTheWay(PathBuf),
     /// The disk or file system refused.
-    #[error("cannot {action} {path}: {source}; check free space and rights, then repeat")]
+    #[error("cannot {action} {path}: {source}; {next_step}")]
     Io {
         /// What was tried.
         action: &'static str,
@@ -89,6 +90,8 @@ pub enum GenerationError {
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+        /// What can be done about it.
+        next_step: String,
     },
 }
 
@@ -110,7 +113,10 @@ impl GenerationError {
     /// For `map_err`: the action and the path that met an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| {
+            let next_step = full_disk::next_step(&path, &source);
+            Self::Io { action, path, source, next_step }
+        }
     }
 
     pub(crate) fn damaged(file: &Path, why: impl Into<String>) -> Self {
@@ -119,7 +125,7 @@ impl GenerationError {
 
     pub(crate) fn index(file: &Path, error: IndexError) -> Self {
         match error {
-            IndexError::Io(source) => Self::Io { action: "read", path: file.to_owned(), source },
+            IndexError::Io(source) => Self::io("read", file)(source),
             other => Self::damaged(file, other.to_string()),
         }
     }

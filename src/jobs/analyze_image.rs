@@ -77,11 +77,13 @@ impl Job for AnalyzeImage {
         let Some((bytes, hash)) = self.read(root, deps.original_bytes_max).await? else {
             return Err(JobError::new(
                 Fate::Permanent,
-                format!("the original {} is gone: upload it again", self.path),
+                format!("{} is gone: no file of that name is left; upload it again", self.path),
             ));
         };
-        let photo = timed(metrics::DECODE_SECONDS, deps.decoder.decode(bytes)).await?;
-        let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await?;
+        let photo = timed(metrics::DECODE_SECONDS, deps.decoder.decode(bytes)).await;
+        let photo = photo.map_err(|error| JobError::from(error).about(&self.path))?;
+        let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await;
+        let seen = seen.map_err(|error| JobError::from(error).about(&self.path))?;
         let learned = deps.learned.generation(&self.library).await?;
         let enriched = learned.as_ref().map(|generation| self.enrich(&seen, generation));
         let pack = deps.vision.pack().to_string();

@@ -16,12 +16,23 @@ pub struct JobError {
     pub chain: Vec<String>,
     /// When to try again, where the failure itself knows.
     pub retry_after: Option<Duration>,
+    /// Whether it is tried again until the world has changed, whatever the budget says: nothing is
+    /// wrong with the input, and giving it up would blame it.
+    pub outlasts_budget: bool,
 }
 
 impl JobError {
     /// A failure of class `fate` that says `message`.
     pub fn new(fate: Fate, message: impl Into<String>) -> Self {
-        Self { fate, message: message.into(), chain: Vec::new(), retry_after: None }
+        let (chain, retry_after, outlasts_budget) = (Vec::new(), None, false);
+        Self { fate, message: message.into(), chain, retry_after, outlasts_budget }
+    }
+
+    /// The same failure, with the input that the failing room did not know.
+    #[must_use]
+    pub fn about(mut self, input: &impl std::fmt::Display) -> Self {
+        self.message = format!("{input}: {}", self.message);
+        self
     }
 
     /// Something newer has written: nothing to do any more.
@@ -32,7 +43,7 @@ impl JobError {
     fn from_room(fate: Fate, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
         let chain = causes.map(ToString::to_string).take(16).collect();
-        Self { fate, message: error.to_string(), chain, retry_after: None }
+        Self { chain, ..Self::new(fate, error.to_string()) }
     }
 }
 
@@ -51,12 +62,18 @@ carries!(
     crate::originals::OriginalError,
     crate::vision::DecodeError,
     crate::vision::VisionError,
-    crate::catalog::CatalogError,
     crate::snapshot::SnapshotError,
     crate::learning::LearnError,
     crate::generation::GenerationError,
     crate::board::BoardError,
 );
+
+impl From<crate::catalog::CatalogError> for JobError {
+    fn from(error: crate::catalog::CatalogError) -> Self {
+        let outlasts_budget = matches!(error, crate::catalog::CatalogError::Full { .. });
+        Self { outlasts_budget, ..Self::from_room(error.fate(), &error) }
+    }
+}
 
 impl From<fleetq::QueueError> for JobError {
     fn from(error: fleetq::QueueError) -> Self {

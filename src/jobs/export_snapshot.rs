@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, ExportRow, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
 use crate::names::{Fence, LibraryId, SpaceId};
+use crate::snapshot::durable;
 use crate::snapshot::{
     self, Snapshot, SnapshotError, SnapshotFace, SnapshotId, SnapshotImage, SnapshotManifest,
     SnapshotTag, SnapshotWriter,
@@ -205,6 +206,8 @@ impl Writing {
         self,
         mut pages: tokio::sync::mpsc::Receiver<Vec<ExportRow>>,
     ) -> Result<Option<SnapshotManifest>, SnapshotError> {
+        // First, so that what a killed export left behind does not fill the disk for ever.
+        snapshot::collect(&self.folder, SNAPSHOTS_KEPT, &[], self.fence)?;
         let mut writer = SnapshotWriter::create(
             &self.folder,
             self.id.clone(),
@@ -225,8 +228,14 @@ impl Writing {
             }
         }
         let manifest = writer.finish(self.clock.now())?;
-        let snapshot = Snapshot::open(&snapshot::path_of(&self.folder, &self.id))?;
-        snapshot::write_readable(&snapshot, &self.folder)?;
+        let folder = snapshot::path_of(&self.folder, &self.id);
+        let readable = Snapshot::open(&folder)
+            .and_then(|snapshot| snapshot::write_readable(&snapshot, &self.folder));
+        if let Err(error) = readable {
+            // Nobody was told of it. Each further try would leave another one on a full disk.
+            let _ = durable::remove_folder(&folder);
+            return Err(error);
+        }
         snapshot::collect(&self.folder, SNAPSHOTS_KEPT, &[], self.fence)?;
         if let Err(error) = crate::generation::link_root(&self.data) {
             // The links are a convenience for people; the snapshot is whole without them.

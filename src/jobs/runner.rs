@@ -69,7 +69,11 @@ pub fn decide(ended: &Ended, failed_before: u32, budget: Budget, jitter: f64) ->
         Ended::OutOfTime => return retry_or_give_up(failed_before, budget, jitter, None),
     };
     match error.fate {
-        Fate::Transient => retry_or_give_up(failed_before, budget, jitter, error.retry_after),
+        Fate::Transient => {
+            let attempts = if error.outlasts_budget { u32::MAX } else { budget.attempts };
+            let budget = Budget { attempts, ..budget };
+            retry_or_give_up(failed_before, budget, jitter, error.retry_after)
+        }
         Fate::Permanent => Decision::GiveUp,
         Fate::Poison => Decision::Quarantine,
         Fate::Interrupted => Decision::GiveBack,
@@ -304,6 +308,15 @@ mod tests {
         assert!(matches!(decide(&failed(Fate::Transient), 1, BUDGET, 0.5), Decision::Retry(_)));
         assert_eq!(decide(&failed(Fate::Transient), 2, BUDGET, 0.5), Decision::GiveUp);
         assert_eq!(decide(&Ended::OutOfTime, 2, BUDGET, 0.5), Decision::GiveUp);
+    }
+
+    #[test]
+    fn what_is_not_the_inputs_fault_outlasts_the_budget() {
+        let full = crate::catalog::CatalogError::Full { cause: "disk is full".to_owned() };
+        let ended = Ended::Returned(Err(full.into()));
+        assert_eq!(decide(&ended, 40, BUDGET, 1.0), Decision::Retry(BACKOFF_MAX));
+        let busy = crate::catalog::CatalogError::Busy { cause: "locked".to_owned() };
+        assert_eq!(decide(&Ended::Returned(Err(busy.into())), 40, BUDGET, 1.0), Decision::GiveUp);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::fate::Fate;
+use crate::full_disk;
 use crate::snapshot::SnapshotError;
 
 /// A failure of learning.
@@ -38,12 +39,14 @@ pub enum LearnError {
     #[error("training was stopped before its end")]
     Interrupted,
     /// The disk refused.
-    #[error("cannot write {path}: {source}; check free space and rights, then train again")]
+    #[error("cannot write {path}: {source}; {next_step}")]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+        /// What can be done about it.
+        next_step: String,
     },
 }
 
@@ -55,6 +58,14 @@ impl LearnError {
             Self::Snapshot(error) => error.fate(),
             Self::Interrupted => Fate::Interrupted,
             Self::Io { .. } => Fate::Transient,
+        }
+    }
+
+    /// For `map_err`: the file that met an I/O error.
+    pub(crate) fn io(path: PathBuf) -> impl FnOnce(io::Error) -> Self {
+        move |source| {
+            let next_step = full_disk::next_step(&path, &source);
+            Self::Io { path, source, next_step }
         }
     }
 }

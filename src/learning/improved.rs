@@ -19,10 +19,11 @@ pub(super) fn write(
     patterns: &DescriptionPatterns,
     tick: &mut Tick<'_>,
 ) -> Result<u64, LearnError> {
+    let path = folder.join(files::IMPROVED_DESCRIPTIONS);
     let mut gained = 0;
     let mut stopped = None;
     let written = write_file(folder, files::IMPROVED_DESCRIPTIONS, |file| {
-        match write_entries(snapshot, patterns, file, tick) {
+        match write_entries(snapshot, &path, patterns, file, tick) {
             Ok(count) => gained = count,
             Err(error) => stopped = Some(error),
         }
@@ -35,11 +36,12 @@ pub(super) fn write(
 
 fn write_entries(
     snapshot: &Snapshot,
+    path: &Path,
     patterns: &DescriptionPatterns,
     file: &mut impl Write,
     tick: &mut Tick<'_>,
 ) -> Result<u64, LearnError> {
-    let io = |source| LearnError::Io { path: files::IMPROVED_DESCRIPTIONS.into(), source };
+    let io = |source| LearnError::io(path.to_owned())(source);
     let all = snapshot.manifest().images.max(1) as f32;
     let mut gained = 0;
     let mut separator = "{\n";

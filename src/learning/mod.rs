@@ -217,7 +217,7 @@ fn write_file(
         write(&mut file)?;
         file.finish()
     });
-    written.map(drop).map_err(|source| LearnError::Io { path, source })
+    written.map(drop).map_err(LearnError::io(path))
 }
 
 #[cfg(test)]

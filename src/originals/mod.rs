@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::fate::Fate;
 use crate::names::RelativePath;
@@ -35,21 +36,37 @@ pub enum OriginalError {
         /// The library's root.
         root: PathBuf,
     },
+    /// Links that lead to each other.
+    #[error(
+        "{path} leads nowhere: its symbolic links go in a circle; put the file itself in the \
+         place of the link and upload it again"
+    )]
+    Circle {
+        /// The path as recorded.
+        path: RelativePath,
+    },
     /// Not a regular file.
-    #[error("{path} is not a regular file: nothing to look at")]
+    #[error(
+        "{path} is not a regular file but a folder, a pipe or a device; put a photo in its place \
+         and upload it again"
+    )]
     NotAFile {
         /// The path as recorded.
         path: RelativePath,
     },
     /// No permission.
-    #[error("{path} may not be read by this user: change its permissions")]
+    #[error(
+        "{path} may not be read by the user of the workers: permission denied; change the rights \
+         of the file or of the folders above it and upload it again"
+    )]
     Forbidden {
         /// The path as recorded.
         path: RelativePath,
     },
     /// Larger than the setting allows.
     #[error(
-        "{path} has {bytes} bytes, more than the {bytes_max} allowed (vision.original_mib_max)"
+        "{path} has {bytes} bytes, more than the {bytes_max} allowed; upload a smaller one, or \
+         raise vision.original_mib_max"
     )]
     TooLarge {
         /// The path as recorded.
@@ -60,7 +77,7 @@ pub enum OriginalError {
         bytes_max: u64,
     },
     /// Reading failed half-way.
-    #[error("reading {path} failed: {cause}")]
+    #[error("{path} cannot be read: {cause}; check the disk or the mount that holds it")]
     Read {
         /// The path as recorded.
         path: RelativePath,
@@ -75,6 +92,7 @@ impl OriginalError {
         match self {
             Self::Root { .. } | Self::Read { .. } => Fate::Transient,
             Self::Outside { .. }
+            | Self::Circle { .. }
             | Self::NotAFile { .. }
             | Self::Forbidden { .. }
             | Self::TooLarge { .. } => Fate::Permanent,
@@ -98,11 +116,15 @@ pub fn read(
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let file = match rustix::fs::openat2(&folder, path.as_str(), flags, Mode::empty(), resolve) {
         Ok(descriptor) => File::from(descriptor),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
-        Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
+        // A name that is too long for the system names nothing.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+        Err(Errno::XDEV) => {
             return Err(OriginalError::Outside { path: path.clone(), root: root.to_owned() });
         }
-        Err(rustix::io::Errno::ACCESS) => {
+        Err(Errno::LOOP) => return Err(OriginalError::Circle { path: path.clone() }),
+        // A socket, or a device that nobody serves.
+        Err(Errno::NXIO) => return Err(OriginalError::NotAFile { path: path.clone() }),
+        Err(Errno::ACCESS) => {
             return Err(OriginalError::Forbidden { path: path.clone() });
         }
         Err(error) => return Err(OriginalError::Read { path: path.clone(), cause: error.into() }),
@@ -148,11 +170,14 @@ mod tests {
         assert_eq!(read(&root, &path("sub/a.jpg"), 100).unwrap().unwrap(), b"pixels");
         assert_eq!(read(&root, &path("in.jpg"), 100).unwrap().unwrap(), b"pixels");
         assert!(read(&root, &path("gone.jpg"), 100).unwrap().is_none());
-        for bad in ["out.jpg", "abs.jpg", "loop.jpg"] {
+        for bad in ["out.jpg", "abs.jpg"] {
             let error = read(&root, &path(bad), 100).unwrap_err();
             assert!(matches!(error, OriginalError::Outside { .. }), "{bad}: {error}");
             assert_eq!(error.fate(), Fate::Permanent);
         }
+        let error = read(&root, &path("loop.jpg"), 100).unwrap_err();
+        assert!(matches!(error, OriginalError::Circle { .. }), "{error}");
+        assert_eq!(error.fate(), Fate::Permanent);
     }
 
     #[test]
@@ -169,9 +194,12 @@ mod tests {
             0,
         )
         .unwrap();
+        let socket = root.path().join("socket.jpg");
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let error = |name| read(root.path(), &path(name), 100).unwrap_err();
         assert!(matches!(error("folder.jpg"), OriginalError::NotAFile { .. }));
         assert!(matches!(error("pipe.jpg"), OriginalError::NotAFile { .. }));
+        assert!(matches!(error("socket.jpg"), OriginalError::NotAFile { .. }));
         assert!(matches!(error("big.jpg"), OriginalError::TooLarge { bytes: 101, .. }));
     }
 

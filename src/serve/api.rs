@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::board::{Board, TrainingProgress, WatchFacts, WorkerFacts};
-use crate::catalog::{Catalog, ImageRecord, StageCounts};
+use crate::catalog::{Catalog, FailureReason, ImageRecord, StageCounts};
 use crate::fate::Fate;
 use crate::jobs::JobError;
 use crate::names::{ImageId, LibraryId};
@@ -220,7 +220,7 @@ pub struct CountsAnswer {
     /// Stage -> state -> images.
     pub stages: BTreeMap<String, BTreeMap<String, u64>>,
     /// The most frequent reasons of failure and their images, most frequent first.
-    pub failures: Vec<(String, u64)>,
+    pub failures: Vec<FailureAnswer>,
 }
 
 impl From<StageCounts> for CountsAnswer {
@@ -235,8 +235,25 @@ impl From<StageCounts> for CountsAnswer {
             waiting: counts.waiting,
             failed: counts.failed,
             stages,
-            failures: counts.failures.into_iter().map(|it| (it.reason, it.images)).collect(),
+            failures: counts.failures.into_iter().map(FailureAnswer::from).collect(),
         }
+    }
+}
+
+/// Why images failed.
+#[derive(Debug, Serialize)]
+pub struct FailureAnswer {
+    /// The reason, with `FILE` in the place of the image's path.
+    pub reason: String,
+    /// How many images have it.
+    pub images: u64,
+    /// The id of the first of them.
+    pub example: String,
+}
+
+impl From<FailureReason> for FailureAnswer {
+    fn from(failure: FailureReason) -> Self {
+        Self { reason: failure.reason, images: failure.images, example: failure.example }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fate::Fate;
+use crate::full_disk;
 
 /// A failure of writing or reading a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub enum SnapshotError {
         why: String,
     },
     /// The disk or file system refused.
-    #[error("cannot {action} {path}: {source}; check free space and rights, then repeat")]
+    #[error("cannot {action} {path}: {source}; {next_step}")]
     Io {
         /// What was tried.
         action: &'static str,
@@ -50,6 +51,8 @@ pub enum SnapshotError {
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+        /// What can be done about it.
+        next_step: String,
     },
 }
 
@@ -69,7 +72,10 @@ impl SnapshotError {
     /// For `map_err`: the action and the path that met an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| {
+            let next_step = full_disk::next_step(&path, &source);
+            Self::Io { action, path, source, next_step }
+        }
     }
 
     pub(crate) fn damaged(file: &Path, why: impl Into<String>) -> Self {

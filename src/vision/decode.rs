@@ -54,10 +54,13 @@ impl Default for DecodeLimits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// No bytes at all.
-    #[error("the file is empty")]
+    #[error("the file is empty; upload it again")]
     Empty,
     /// More bytes than allowed.
-    #[error("the file has {bytes} bytes, more than the {bytes_max} allowed")]
+    #[error(
+        "the file has {bytes} bytes, more than the {bytes_max} allowed; upload a smaller one, or \
+         raise vision.original_mib_max"
+    )]
     TooManyBytes {
         /// The file's size.
         bytes: u64,
@@ -65,10 +68,16 @@ pub enum DecodeError {
         bytes_max: u64,
     },
     /// The content is none of the formats.
-    #[error("the content is no JPEG, PNG, WebP, GIF, TIFF or BMP picture")]
+    #[error(
+        "the content is no JPEG, PNG, WebP, GIF, TIFF or BMP picture, whatever its name says; \
+         convert it to one of them and upload it again"
+    )]
     NotAnImage,
     /// The header promises more pixels than allowed. Nothing was decoded.
-    #[error("the picture has {width} x {height} pixels, more than the {pixels_max} allowed")]
+    #[error(
+        "the picture has {width} x {height} pixels, more than the {pixels_max} allowed; upload a \
+         smaller one, or raise vision.megapixels_max"
+    )]
     TooManyPixels {
         /// Width in the header.
         width: u32,
@@ -78,13 +87,19 @@ pub enum DecodeError {
         pixels_max: u64,
     },
     /// Decoding would take more memory than the pixel limit justifies.
-    #[error("decoding the {format} picture would take more memory than allowed")]
+    #[error(
+        "decoding the {format} picture would take more memory than vision.megapixels_max \
+         justifies; save it again with an image editor, or raise the setting"
+    )]
     TooMuchMemory {
         /// The format found in the content.
         format: &'static str,
     },
     /// A picture of a kind that we do not decode.
-    #[error("the {format} picture uses something we do not decode: {cause}")]
+    #[error(
+        "the {format} picture is of a kind that is not decoded: {cause}; save it as a common \
+         JPEG or PNG and upload it again"
+    )]
     NotSupported {
         /// The format found in the content.
         format: &'static str,
@@ -92,7 +107,7 @@ pub enum DecodeError {
         cause: String,
     },
     /// The bytes break the rules of their format, or end too early.
-    #[error("the {format} picture is damaged: {cause}")]
+    #[error("the {format} picture is damaged: {cause}; upload it again from an intact copy")]
     Damaged {
         /// The format found in the content.
         format: &'static str,
@@ -100,13 +115,19 @@ pub enum DecodeError {
         cause: String,
     },
     /// Decoding did not end in time. A thread is still busy with it.
-    #[error("the picture was not decoded within {time_max:?}")]
+    #[error(
+        "the picture was not decoded within {time_max:?}; save it again with an image editor, or \
+         raise vision.decode_seconds_max"
+    )]
     TimedOut {
         /// The limit in force.
         time_max: Duration,
     },
     /// The codec panicked; the panic was caught.
-    #[error("the codec broke on this picture: {cause}")]
+    #[error(
+        "the codec broke on this picture: {cause}; save it again with an image editor, upload \
+         that, and report this"
+    )]
     Panicked {
         /// The panic's message.
         cause: String,
@@ -209,7 +230,7 @@ fn allocation_limits(limits: &DecodeLimits) -> image::Limits {
 }
 
 fn damaged(format: &'static str, cause: &str) -> DecodeError {
-    DecodeError::Damaged { format, cause: cause.to_owned() }
+    DecodeError::Damaged { format, cause: cause.trim_end_matches('.').to_owned() }
 }
 
 fn explain(format: &'static str, error: &ImageError) -> DecodeError {
@@ -218,7 +239,11 @@ fn explain(format: &'static str, error: &ImageError) -> DecodeError {
         ImageError::Unsupported(_) => {
             DecodeError::NotSupported { format, cause: error.to_string() }
         }
-        _ => damaged(format, &error.to_string()),
+        // The codec's own words; those around them name the format once more.
+        _ => match std::error::Error::source(error) {
+            Some(cause) => damaged(format, &cause.to_string()),
+            None => damaged(format, &error.to_string()),
+        },
     }
 }
 

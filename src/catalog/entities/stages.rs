@@ -20,6 +20,13 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::images::Entity",
+        from = "(Column::Library, Column::Image)",
+        to = "(super::images::Column::Library, super::images::Column::Image)"
+    )]
+    Image,
+}
 
 impl ActiveModelBehavior for ActiveModel {}

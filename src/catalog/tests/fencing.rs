@@ -68,7 +68,10 @@ async fn a_failure_is_fenced_and_told_like_a_result() {
         let stages = [Stage::Embed, Stage::Tag];
         let (library, id) = (&story.library, image("7"));
         let fence = Fence(fence);
-        story.catalog.fail_image(library, &id, Revision(1), fence, "not an image", &stages).await
+        story
+            .catalog
+            .fail_image(library, &id, Revision(1), fence, "photos/7.jpg: not an image", &stages)
+            .await
     };
     assert_eq!(fail(100).await.unwrap(), Stored::Stored);
     assert_eq!(fail(100).await.unwrap(), Stored::Stored);
@@ -76,10 +79,11 @@ async fn a_failure_is_fenced_and_told_like_a_result() {
     let events = story.catalog.undelivered(10).await.unwrap();
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].event.kind, "image-failed");
-    assert_eq!(events[0].event.payload["reason"], "not an image");
+    assert_eq!(events[0].event.payload["reason"], "photos/7.jpg: not an image");
     let counts = story.catalog.counts(&story.library).await.unwrap();
     assert_eq!((counts.images, counts.analyzed, counts.failed, counts.waiting), (1, 0, 1, 1));
-    let reason = FailureReason { reason: "not an image".into(), images: 1 };
+    let reason =
+        FailureReason { reason: "FILE: not an image".into(), images: 1, example: "7".into() };
     assert_eq!(counts.failures, [reason]);
     assert_eq!(counts.of(Stage::Embed, StageState::Failed), 1);
 }

@@ -116,6 +116,41 @@ fn every_truncated_picture_is_damaged() {
 }
 
 #[test]
+fn a_picture_cut_anywhere_is_refused_and_harms_nothing() {
+    let noisy =
+        RgbImage::from_fn(48, 40, |x, y| Rgb([((x * 37) ^ (y * 91)) as u8, y as u8, x as u8]));
+    let picture = DynamicImage::ImageRgb8(noisy);
+    for format in [
+        ImageFormat::Jpeg,
+        ImageFormat::Png,
+        ImageFormat::Gif,
+        ImageFormat::WebP,
+        ImageFormat::Tiff,
+        ImageFormat::Bmp,
+    ] {
+        let whole = encoded(&picture, format);
+        for sixteenths in 0..16 {
+            let cut = &whole[..whole.len() * sixteenths / 16];
+            let mut codec = std::panic::catch_unwind(|| decode(cut, &limits()));
+            // What a TIFF lists at its end may be cut, and nothing of the picture with it.
+            if let Ok(Ok(photo)) = &mut codec {
+                assert_eq!(photo.pixels, picture.to_rgb8(), "{format:?} at {sixteenths}/16");
+                continue;
+            }
+            let error = codec.expect("a codec panicked").unwrap_err();
+            assert_eq!(error.fate(), Fate::Permanent, "{format:?} at {sixteenths}/16: {error}");
+        }
+        // Single bytes that are wrong may change the picture, never the worker.
+        for place in 0..whole.len().min(400) {
+            let mut wrong = whole.clone();
+            wrong[place] ^= 0xFF;
+            let codec = std::panic::catch_unwind(|| decode(&wrong, &limits()).map(drop));
+            assert!(codec.is_ok(), "{format:?}: byte {place} made the codec panic");
+        }
+    }
+}
+
+#[test]
 fn a_thumbnail_in_the_metadata_does_not_complete_a_truncated_jpeg() {
     let whole = jpeg(&upright());
     // An application segment that holds a whole JPEG, end marker included.

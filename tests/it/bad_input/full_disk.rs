@@ -1,0 +1,221 @@
+//! A disk that is really full: a small tmpfs that only the fleet of the story sees.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::{Fleet, now};
+use crate::support::{Redis, Running, get, photos, run, stderr, stdout, wait_for};
+
+/// A small file system at one place, in a mount namespace of its own. It lives as long as the
+/// process that holds the namespace.
+struct SmallDisk {
+    holder: Child,
+    place: PathBuf,
+    enter: Vec<String>,
+}
+
+impl SmallDisk {
+    /// `None` where this machine lets us mount nothing.
+    fn at(place: &Path, mib: u32) -> Option<Self> {
+        std::fs::create_dir_all(place).unwrap();
+        for (namespaces, enter) in [("-m", "-m"), ("-Urm", "-Um")] {
+            let mut holder = Command::new("unshare")
+                .args([namespaces, "sh", "-c"])
+                .arg("mount -t tmpfs -o size=$1m,mode=755 none \"$0\" && echo mounted && exec cat")
+                .arg(place)
+                .arg(mib.to_string())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .ok()?;
+            let mut said = [0; 8];
+            let heard = std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said);
+            if heard.is_ok() {
+                let pid = holder.id().to_string();
+                let mut enter = vec!["nsenter".to_owned(), "-t".to_owned(), pid, enter.to_owned()];
+                if namespaces.contains('U') {
+                    enter.push("--preserve-credentials".to_owned());
+                }
+                return Some(Self { holder, place: place.to_owned(), enter });
+            }
+            holder.wait().unwrap();
+        }
+        eprintln!("SKIPPED: this machine allows no mount namespace, so no disk can be full");
+        None
+    }
+
+    /// The place as it looks from within.
+    fn inside(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(self.place.strip_prefix("/").unwrap())
+    }
+
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.inside().join("ballast")).unwrap();
+        for size in [1 << 16, 1 << 12] {
+            while ballast.write_all(&vec![1; size]).is_ok() {}
+        }
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.inside().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _reaped = self.holder.wait();
+    }
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn generations(fleet: &Fleet) -> Vec<Value> {
+    let listed = run(fleet.command().args(["generations", "--json"]));
+    serde_json::from_str(&stdout(&listed)).unwrap()
+}
+
+fn assert_tells_of_a_full_disk(text: &str, disk: &SmallDisk) {
+    let place = disk.place.display().to_string();
+    for words in ["No space left on device", &place, "are free on", "free space there"] {
+        assert!(text.contains(words), "{words:?} is not in {text}");
+    }
+}
+
+/// The address of a role's metrics, from what it logs at its start.
+fn health_url(log: &Path) -> String {
+    wait_for("the address of the export worker", || {
+        let log = std::fs::read_to_string(log).ok()?;
+        let start = log.find("http://")?;
+        Some(log[start..].split(|c: char| c.is_whitespace() || c == '"').next()?.to_owned())
+    })
+}
+
+#[test]
+fn a_full_disk_stops_exports_and_trainings_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = std::fs::canonicalize(folder.path()).unwrap();
+    let Some(disk) = SmallDisk::at(&data.join("libraries/main"), 2) else { return };
+    let fleet = Fleet {
+        catalogue: data.join("by-hand.sqlite"),
+        data: data.clone(),
+        redis: Redis::start(),
+        prefix: disk.enter.clone(),
+    };
+    let log = data.join("export.log");
+    let mut export = fleet.command();
+    export
+        .args(["run", "export"])
+        .env("AUTO_TRAIN", "false")
+        .env("EYEFLEET_LOG__FORMAT", "json")
+        .stderr(std::fs::File::create(&log).unwrap());
+    let _roles = ["analyze", "train", "serve", "intake"].map(|name| fleet.role(name));
+    let _export = Running::start(&mut export);
+    let metrics = health_url(&log);
+    photos(&data.join("photos"), 12);
+    let add = run(fleet.command().args(["add", "--wait"]).arg(data.join("photos")));
+    assert_eq!(add.status.code(), Some(0));
+    let ask = |what: &str| run(fleet.command().args([what, "--wait", "--json"]));
+    assert_eq!(ask("export").status.code(), Some(0));
+    assert_eq!(ask("train").status.code(), Some(0));
+    let served = |number: u64| {
+        let status = fleet.status()?;
+        let workers = status["workers"].as_array()?.clone();
+        let serves = |role: &str| {
+            workers.iter().any(|it| it["role"] == role && it["serves"]["main"] == number)
+        };
+        (status["generation"] == number && serves("serve")).then_some(())
+    };
+    wait_for("generation 1 to be served", || served(1));
+    let snapshots = entries(&disk.inside().join("snapshots"));
+
+    // The export says why it failed, and leaves nothing of itself.
+    disk.fill();
+    let failed = ask("export");
+    assert_eq!(failed.status.code(), Some(1));
+    assert_tells_of_a_full_disk(&stderr(&failed), &disk);
+    assert_eq!(entries(&disk.inside().join("snapshots")), snapshots);
+    let (_, page) = get(&format!("{metrics}/metrics"));
+    assert!(page.contains("eyefleet_exports_total{outcome=\"failed\"} 3"), "{page}");
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("No space left on device"), "{logged}");
+
+    // So does the training.
+    let failed = run(fleet.command().args(["train", "--force", "--wait"]));
+    assert_eq!(failed.status.code(), Some(1));
+    assert_tells_of_a_full_disk(&stderr(&failed), &disk);
+    assert_eq!(entries(&disk.inside().join("generations")), ["1"]);
+    let newest = &generations(&fleet)[0];
+    assert_eq!(newest["state"], "failed");
+    assert_tells_of_a_full_disk(newest["reason"].as_str().unwrap(), &disk);
+
+    // What was learned before is current and served, to photos and to searches.
+    assert!(served(1).is_some(), "generation 1 is not served any more");
+    let found = run(fleet.command().args(["search", "a boat", "--json"]));
+    assert_eq!(found.status.code(), Some(0));
+
+    // With room again everything goes on.
+    disk.empty();
+    assert_eq!(ask("export").status.code(), Some(0));
+    assert_eq!(entries(&disk.inside().join("snapshots")).len(), snapshots.len() + 1);
+    assert_eq!(ask("train").status.code(), Some(0));
+    let newest = generations(&fleet)[0]["generation"].as_u64().unwrap();
+    wait_for("the new generation to be served", || served(newest));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn analyses_wait_while_the_disk_of_the_catalogue_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = std::fs::canonicalize(folder.path()).unwrap();
+    let Some(disk) = SmallDisk::at(&data.join("database"), 16) else { return };
+    let fleet = Fleet {
+        catalogue: data.join("database/catalog.sqlite"),
+        data: data.clone(),
+        redis: Redis::start(),
+        prefix: disk.enter.clone(),
+    };
+    let log = data.join("analyze.log");
+    let mut analyze = fleet.command();
+    analyze.args(["run", "analyze"]).stderr(std::fs::File::create(&log).unwrap());
+    let analyze = Running::start(&mut analyze);
+    photos(&data.join("photos"), 1);
+    let add = run(fleet.command().args(["add", "--wait"]).arg(data.join("photos")));
+    assert_eq!(add.status.code(), Some(0));
+
+    // The worker is held while the photos are recorded, and meets a full disk when it goes on.
+    analyze.signal(Signal::STOP);
+    photos(&data.join("photos"), 40);
+    let add = run(fleet.command().arg("add").arg(data.join("photos")));
+    assert_eq!(add.status.code(), Some(0));
+    disk.fill();
+    analyze.signal(Signal::CONT);
+    let queue = fleet.queue("analyze").await;
+    wait_for("failures that are tried again", || {
+        (now(queue.depth()).unwrap().totals.retried >= 20).then_some(())
+    });
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("the catalogue cannot grow"), "{logged}");
+    assert!(logged.contains("free space on the disk that holds it"), "{logged}");
+
+    disk.empty();
+    let status = wait_for("every photo to be analyzed", || {
+        let status = fleet.status()?;
+        (status["counts"]["waiting"] == 0).then_some(status)
+    });
+    assert_eq!(
+        (&status["counts"]["analyzed"], &status["counts"]["failed"]),
+        (&40.into(), &0.into())
+    );
+    assert_eq!(queue.depth().await.unwrap().dead, 0);
+}
