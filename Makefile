@@ -35,13 +35,15 @@ demo: build ## show the whole product on drawn pictures: a few minutes, then a p
 up: build ## start a fleet on this machine with embedded defaults; Ctrl-C stops it
 	@$(EYEFLEET) up $(UP_ARGS)
 
-test: ## run all tests but the slow ones; starts what they need (TEST_ARGS='-E ...' to choose)
+test: ## run all tests but the slow ones, on SQLite and PostgreSQL (TEST_ARGS='-E ...' to choose)
 	@scripts/setup --test
 	@$(CARGO) nextest run --workspace --locked $(TEST_ARGS)
+	@scripts/with-postgres $(CARGO) nextest run --workspace --locked --profile postgres --no-tests=warn $(TEST_ARGS)
 
-test-slow: ## run the slow tests: long fault schedules, large libraries
+test-slow: ## run the slow tests, then the whole suite on PostgreSQL: long schedules, large libraries
 	@scripts/setup --test
 	@$(CARGO) nextest run --workspace --locked --profile slow --no-tests=warn $(TEST_ARGS)
+	@scripts/with-postgres $(CARGO) nextest run --workspace --locked --profile postgres-all --no-tests=warn $(TEST_ARGS)
 
 lint: setup ## check the format, and clippy without a single warning
 	$(CARGO) fmt --all --check

@@ -7,8 +7,11 @@
 /// The class of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// The world may recover: a timeout, Redis or the database away. Tried again later.
+    /// The world may recover: a timeout, a disk that did not answer. Tried again within a budget.
     Transient,
+    /// A store that everybody needs is away, Redis or the database. It says nothing about this job:
+    /// tried again until the store is back, and no attempt is counted.
+    Away,
     /// This input can never work. The reason is recorded on the photo; no retry.
     Permanent,
     /// The message harms the worker. Quarantined with its cause.
@@ -24,6 +27,7 @@ impl Fate {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Transient => "transient",
+            Self::Away => "away",
             Self::Permanent => "permanent",
             Self::Poison => "poison",
             Self::Interrupted => "interrupted",

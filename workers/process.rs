@@ -18,8 +18,8 @@ use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Time that a role waits at its start for a Redis that is not there yet.
-const REDIS_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Time that a role waits at its start for a database, and for a Redis, that is not there yet.
+const STORE_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Time that handlers get to give their jobs back after the grace.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(4);
@@ -89,7 +89,7 @@ impl Process {
     }
 }
 
-/// Redis and the role may be started in any order: the role waits a while for it.
+/// Redis, the database and the role may be started in any order: the role waits a while for both.
 async fn open(config: Config) -> anyhow::Result<Client> {
     let url = config.redis_url.as_ref().context(
         "REDIS_URL is not set: a role needs the Redis of its fleet (`eyefleet up` starts one)",
@@ -98,10 +98,10 @@ async fn open(config: Config) -> anyhow::Result<Client> {
     if let Err(error) = fleetq::connect(url.expose(), ConnectOptions::default()).await
         && error.is_transient()
     {
-        let seconds = REDIS_WAIT_MAX.as_secs();
+        let seconds = STORE_WAIT_MAX.as_secs();
         tracing::warn!(%error, url = url.masked(), "waiting up to {seconds} s for Redis");
     }
-    Client::connect(config, Clock::system(), REDIS_WAIT_MAX).await
+    Client::connect(config, Clock::system(), STORE_WAIT_MAX).await
 }
 
 /// A process whose pages answer.

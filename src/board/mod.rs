@@ -47,7 +47,7 @@ impl BoardError {
 
     /// What this means for the job that met it.
     pub fn fate(&self) -> Fate {
-        Fate::Transient
+        Fate::Away
     }
 }
 

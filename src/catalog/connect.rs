@@ -7,27 +7,33 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eyefleet_migrations::Migrator;
+use rustix::fs::Access;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection};
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, IsolationLevel,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, IsolationLevel, RuntimeErr, SqliteTransactionMode, SqlxError, TransactionOptions,
+    TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
 
 use super::error::CatalogError;
 use crate::config::Secret;
+use crate::filesystem;
 
 /// How long a writer waits for its turn: six busy processes never come near it.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// How often a start asks for the lock of the start before it.
 const LOCK_POLL: Duration = Duration::from_millis(10);
+/// How often a start that is patient asks for a database that is not there yet.
+const START_POLL: Duration = Duration::from_millis(500);
 /// How long a caller waits for a connection of this process to SQLite.
 const POOL_WAIT: Duration = Duration::from_mins(1);
-/// How long a caller waits for a connection to PostgreSQL, a refused one tried again meanwhile.
+/// How long a caller waits for a connection to PostgreSQL; a running process tries a refused one again
+/// meanwhile.
 const POSTGRES_WAIT: Duration = Duration::from_secs(10);
 /// Readers of one process at the same time.
 const READERS_MAX: u32 = 4;
@@ -46,8 +52,29 @@ pub struct Pools {
     pub results: DatabaseConnection,
 }
 
-/// Opens the database at `url` and brings its schema up to date.
-pub async fn open(url: &str) -> Result<Pools, CatalogError> {
+/// Opens the database at `url` and brings its schema up to date. One that is away, as while a fleet
+/// and its database start together, is waited for up to `patience`; what no wait can mend is told at
+/// once.
+pub async fn open(url: &str, patience: Duration) -> Result<Pools, CatalogError> {
+    let deadline = Instant::now() + patience;
+    let mut waiting = false;
+    loop {
+        let error = match open_once(url).await {
+            Ok(pools) => return Ok(pools),
+            Err(error) => error,
+        };
+        if !error.may_pass_by_itself() || Instant::now() >= deadline {
+            return Err(error);
+        }
+        if !waiting {
+            tracing::warn!(%error, up_to_seconds = patience.as_secs(), "waiting for the database");
+            waiting = true;
+        }
+        tokio::time::sleep(START_POLL).await;
+    }
+}
+
+async fn open_once(url: &str) -> Result<Pools, CatalogError> {
     match Address::parse(url)? {
         Address::Sqlite(path) => open_sqlite(&path).await,
         Address::Postgres(url) => open_postgres(&url).await,
@@ -106,6 +133,8 @@ pub fn masked(url: &str) -> String {
 
 async fn open_sqlite(path: &Path) -> Result<Pools, CatalogError> {
     let name = format!("sqlite://{}", path.display());
+    refuse_network(path, &name).await?;
+    refuse_read_only(path, &name)?;
     // Held until the schema is up to date. Changing to WAL is the one step in which SQLite does
     // not wait for others, so two first starts at once need a lock outside the database.
     let _lock = StartLock::take(path).await?;
@@ -114,6 +143,40 @@ async fn open_sqlite(path: &Path) -> Result<Pools, CatalogError> {
     let results = connect_sqlite(path, Side::Results).await.map_err(|error| at(&name, error))?;
     let read = connect_sqlite(path, Side::Read).await.map_err(|error| at(&name, error))?;
     Ok(Pools { read, write, results })
+}
+
+/// A database that another machine may open as well is refused before anything is written: WAL
+/// keeps its index in shared memory, which ends at this machine.
+async fn refuse_network(path: &Path, name: &str) -> Result<(), CatalogError> {
+    let file = path.to_owned();
+    // A network's file system may take long to answer.
+    let found = tokio::task::spawn_blocking(move || filesystem::of(&file)).await;
+    match found {
+        Ok(Ok(below)) if below.network => Err(CatalogError::NetworkFilesystem {
+            database: format!("{name} "),
+            kind: below.kind,
+            mounted_at: below.mounted_at.display().to_string(),
+        }),
+        Ok(Ok(_)) => Ok(()),
+        // A system that does not say, without /proc for one, must not keep anybody out.
+        unknown => {
+            tracing::debug!(?unknown, database = name, "the kind of its file system is not told");
+            Ok(())
+        }
+    }
+}
+
+/// SQLite opens a file that it may not write for reading, even for BEGIN IMMEDIATE, and every write
+/// after that would fail. The system is asked by name: opening the file to try, and closing it again,
+/// would end the locks that this process holds on it (POSIX locks go with any descriptor).
+fn refuse_read_only(path: &Path, name: &str) -> Result<(), CatalogError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    rustix::fs::access(path, Access::WRITE_OK).map_err(|error| CatalogError::NotWritable {
+        database: format!("{name} "),
+        cause: std::io::Error::from(error).to_string(),
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -167,6 +230,7 @@ async fn ended(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
 
 async fn open_postgres(url: &str) -> Result<Pools, CatalogError> {
     let name = masked(url);
+    knock(url).await.map_err(|error| at(&name, error))?;
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(POSTGRES_CONNECTIONS_MAX)
@@ -181,21 +245,48 @@ async fn open_postgres(url: &str) -> Result<Pools, CatalogError> {
     Ok(Pools { read: pool.clone(), results: pool.clone(), write: pool })
 }
 
+/// One connection outside the pool: the pool would try a refused one again until its time is over, and
+/// then say that the time is over instead of who refused.
+async fn knock(url: &str) -> Result<(), CatalogError> {
+    let failed = |error: SqlxError| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    let late = |_| CatalogError::Unreachable {
+        database: String::new(),
+        cause: format!("no answer in {POSTGRES_WAIT:?}"),
+    };
+    let connected = tokio::time::timeout(POSTGRES_WAIT, PgConnection::connect(url)).await;
+    let connection = connected.map_err(late)?.map_err(failed)?;
+    Ok(connection.close().await.map_err(failed)?)
+}
+
 /// Applies what is missing, all of it in one transaction, one process at a time.
 async fn migrate(database: &DatabaseConnection, name: &str) -> Result<(), CatalogError> {
-    let failed = |error: sea_orm::DbErr| match CatalogError::from(error) {
-        CatalogError::Query { cause } => {
-            CatalogError::Migration { database: name.to_owned(), cause }
-        }
-        known => at(name, known),
-    };
+    let change = changed(database, name).await?;
+    change.commit().await.map_err(|error| not_migrated(name, error))
+}
+
+/// The schema brought up to date in a transaction that nobody else sees yet. One that is dropped,
+/// or whose process dies, leaves nothing behind and lets the next one in.
+pub(super) async fn changed(
+    database: &DatabaseConnection,
+    name: &str,
+) -> Result<DatabaseTransaction, CatalogError> {
+    let failed = |error| not_migrated(name, error);
     let change = database.begin_with_options(write_options()).await.map_err(failed)?;
     if change.get_database_backend() == DbBackend::Postgres {
         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
         change.execute_unprepared(&lock).await.map_err(failed)?;
     }
     Migrator::up(&change, None).await.map_err(failed)?;
-    change.commit().await.map_err(failed)
+    Ok(change)
+}
+
+fn not_migrated(name: &str, error: DbErr) -> CatalogError {
+    match CatalogError::from(error) {
+        CatalogError::Query { cause } => {
+            CatalogError::Migration { database: name.to_owned(), cause }
+        }
+        known => at(name, known),
+    }
 }
 
 /// Adds the database's name to an error that could not know it.
@@ -203,6 +294,12 @@ fn at(name: &str, error: CatalogError) -> CatalogError {
     match error {
         CatalogError::Unreachable { cause, .. } => {
             CatalogError::Unreachable { database: format!("{name} "), cause }
+        }
+        CatalogError::Denied { cause, .. } => {
+            CatalogError::Denied { database: format!("{name} "), cause }
+        }
+        CatalogError::NotWritable { cause, .. } => {
+            CatalogError::NotWritable { database: format!("{name} "), cause }
         }
         CatalogError::Damaged { cause, .. } => {
             CatalogError::Damaged { database: format!("{name} "), cause }
@@ -213,16 +310,16 @@ fn at(name: &str, error: CatalogError) -> CatalogError {
 
 /// A lock file beside a SQLite database, held while one process opens it. The system releases it
 /// when the process ends, however it ends.
-struct StartLock {
+pub(super) struct StartLock {
     _file: File,
 }
 
 impl StartLock {
-    async fn take(database: &Path) -> Result<Self, CatalogError> {
+    pub(super) async fn take(database: &Path) -> Result<Self, CatalogError> {
         let mut path = database.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let unusable = |error: std::io::Error| CatalogError::Unreachable {
+        let unusable = |error: std::io::Error| CatalogError::NotWritable {
             database: format!("sqlite://{} ", database.display()),
             cause: format!("{}: {error}", path.display()),
         };

@@ -29,6 +29,38 @@ pub enum CatalogError {
         /// What the driver said.
         cause: String,
     },
+    /// The database answers, and does not let this user in.
+    #[error(
+        "the catalogue {database}refuses us: {cause}; correct user, password or name of the database in DATABASE_URL (database.url), or give this user its rights"
+    )]
+    Denied {
+        /// Its masked address followed by a space, or nothing where only one is open.
+        database: String,
+        /// What the server said.
+        cause: String,
+    },
+    /// The file of a SQLite database, or its folder, may not be written.
+    #[error(
+        "the catalogue {database}cannot be written: {cause}; give its file and its folder to the user that runs eyefleet, on a disk that is not mounted read-only"
+    )]
+    NotWritable {
+        /// Its address followed by a space, or nothing where only one is open.
+        database: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// A SQLite file on a file system that other machines share.
+    #[error(
+        "the catalogue {database}lies on a network file system ({kind}, mounted at {mounted_at}), where SQLite loses data: its locks and its shared memory do not reach other machines; name a folder on a disk of this machine (EYEFLEET_DATA, or DATABASE_URL for the file alone), or use PostgreSQL with DATABASE_URL=postgres://user:password@host/name"
+    )]
+    NetworkFilesystem {
+        /// Its address followed by a space.
+        database: String,
+        /// The kind of the file system, as the kernel names it.
+        kind: String,
+        /// Where it is mounted.
+        mounted_at: String,
+    },
     /// No turn came within the time that we wait.
     #[error(
         "the catalogue gave no turn: {cause}; another process holds its lock, or it is away; this is tried again"
@@ -98,17 +130,24 @@ impl CatalogError {
     /// What this failure means for a job.
     pub fn fate(&self) -> Fate {
         match self {
+            // No photo can help it, and none may be called failed because of it.
             Self::Unreachable { .. }
+            | Self::Denied { .. }
+            | Self::NotWritable { .. }
             | Self::Busy { .. }
-            | Self::Full { .. }
-            | Self::Damaged { .. }
-            | Self::Migration { .. }
-            | Self::Query { .. } => Fate::Transient,
+            | Self::Full { .. } => Fate::Away,
+            Self::Damaged { .. } | Self::Migration { .. } | Self::Query { .. } => Fate::Transient,
             Self::Url { .. }
+            | Self::NetworkFilesystem { .. }
             | Self::Corrupt { .. }
             | Self::UnknownLibrary(_)
             | Self::Refused { .. } => Fate::Permanent,
         }
+    }
+
+    /// Whether a database that is still starting may end this by itself: worth a wait at a start.
+    pub(super) fn may_pass_by_itself(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
     }
 
     pub(super) fn refused(what: impl Into<String>, why: impl Into<String>) -> Self {
@@ -156,10 +195,17 @@ fn sort_driver_error(driver: &SqlxError, cause: String) -> CatalogError {
         }
         // SQLITE_FULL, its shared memory that cannot grow; PostgreSQL's disk full.
         "13" | "4874" | "53100" => CatalogError::Full { cause },
-        // SQLITE_CANTOPEN; PostgreSQL: wrong user or password, no such database, shutting down,
-        // too many clients.
-        "14" | "28000" | "28P01" | "3D000" | "57P01" | "57P02" | "57P03" | "53300" => {
+        // PostgreSQL: shutting down, ended by an administrator, starting up, too many clients.
+        "57P01" | "57P02" | "57P03" | "53300" => {
             CatalogError::Unreachable { database: String::new(), cause }
+        }
+        // PostgreSQL: wrong user or password, no such database, no right to do this.
+        "28000" | "28P01" | "3D000" | "42501" => {
+            CatalogError::Denied { database: String::new(), cause }
+        }
+        // SQLITE_CANTOPEN, and READONLY with its extended codes.
+        "14" | "8" | "264" | "520" | "776" | "1032" | "1288" | "1544" => {
+            CatalogError::NotWritable { database: String::new(), cause }
         }
         "11" | "26" => CatalogError::Damaged { database: String::new(), cause },
         _ => CatalogError::Query { cause },
@@ -174,8 +220,18 @@ mod tests {
     fn every_failure_has_a_fate_and_names_its_next_step() {
         let library = LibraryId::main();
         let cases = [
-            (CatalogError::Busy { cause: "x".into() }, Fate::Transient, "tried again"),
-            (CatalogError::Full { cause: "x".into() }, Fate::Transient, "free space"),
+            (CatalogError::Busy { cause: "x".into() }, Fate::Away, "tried again"),
+            (CatalogError::Full { cause: "x".into() }, Fate::Away, "free space"),
+            (
+                CatalogError::Denied { database: "d ".into(), cause: "x".into() },
+                Fate::Away,
+                "DATABASE_URL",
+            ),
+            (
+                CatalogError::NotWritable { database: "d ".into(), cause: "x".into() },
+                Fate::Away,
+                "give its file and its folder",
+            ),
             (CatalogError::UnknownLibrary(library), Fate::Permanent, "eyefleet add"),
             (
                 CatalogError::Corrupt {

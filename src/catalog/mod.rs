@@ -30,7 +30,7 @@ mod seen;
 mod stages;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unlearned;
 mod uploads;
 mod words;
@@ -92,10 +92,18 @@ impl Catalog {
     /// processes may do so at once.
     ///
     /// # Errors
-    /// `Url` for an address that cannot work, `Unreachable`, and `Migration` where the schema is
-    /// newer than this build.
+    /// `Url` for an address that cannot work, `NetworkFilesystem`, `NotWritable`, `Denied`,
+    /// `Unreachable`, and `Migration` where the schema is newer than this build.
     pub async fn open(url: &str, clock: Clock) -> Result<Self> {
-        let connect::Pools { read, write, results } = connect::open(url).await?;
+        Self::open_within(url, clock, Duration::ZERO).await
+    }
+
+    /// The same, and a database that is not there yet is waited for up to `patience`.
+    ///
+    /// # Errors
+    /// As `open`; a wrong password, a wrong address or a newer schema are told at once.
+    pub async fn open_within(url: &str, clock: Clock, patience: Duration) -> Result<Self> {
+        let connect::Pools { read, write, results } = connect::open(url, patience).await?;
         Ok(Self { read, write, results, clock })
     }
 

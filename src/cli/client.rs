@@ -54,14 +54,15 @@ impl Client {
         Self::connect(config, Clock::system(), Duration::ZERO).await
     }
 
-    /// Opens the stores of a fleet whose Redis is known; waits up to `patience` for a Redis that is
-    /// not there yet.
+    /// Opens the stores of a fleet whose Redis is known; waits up to `patience` for each that is not
+    /// there yet.
     ///
     /// # Errors
     /// A store that is away, with its masked address.
     pub async fn connect(config: Config, clock: Clock, patience: Duration) -> anyhow::Result<Self> {
         let redis_url = config.redis_url.as_ref().context("REDIS_URL is not set")?;
-        let catalog = Catalog::open(config.database_url.expose(), clock.clone()).await?;
+        let catalog =
+            Catalog::open_within(config.database_url.expose(), clock.clone(), patience).await?;
         let board = Board::open(redis_url.expose(), &config.namespace)?;
         let options = ConnectOptions { wait_at_open: patience, ..ConnectOptions::default() };
         let unusable = || format!("cannot use the Redis at {}", redis_url.masked());

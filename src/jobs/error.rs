@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use crate::fate::Fate;
+use crate::originals::OriginalError;
+
+/// Pause of a photo whose library's folder is away: a drive is not mounted again in seconds.
+const FOLDER_AWAY_PAUSE: Duration = Duration::from_secs(30);
 
 /// A failure on its way from a room to the runner.
 #[derive(Debug, thiserror::Error)]
@@ -16,16 +20,12 @@ pub struct JobError {
     pub chain: Vec<String>,
     /// When to try again, where the failure itself knows.
     pub retry_after: Option<Duration>,
-    /// Whether it is tried again until the world has changed, whatever the budget says: nothing is
-    /// wrong with the input, and giving it up would blame it.
-    pub outlasts_budget: bool,
 }
 
 impl JobError {
     /// A failure of class `fate` that says `message`.
     pub fn new(fate: Fate, message: impl Into<String>) -> Self {
-        let (chain, retry_after, outlasts_budget) = (Vec::new(), None, false);
-        Self { fate, message: message.into(), chain, retry_after, outlasts_budget }
+        Self { fate, message: message.into(), chain: Vec::new(), retry_after: None }
     }
 
     /// The same failure, with the input that the failing room did not know.
@@ -59,25 +59,26 @@ macro_rules! carries {
 }
 
 carries!(
-    crate::originals::OriginalError,
     crate::vision::DecodeError,
     crate::vision::VisionError,
+    crate::catalog::CatalogError,
     crate::snapshot::SnapshotError,
     crate::learning::LearnError,
     crate::generation::GenerationError,
     crate::board::BoardError,
 );
 
-impl From<crate::catalog::CatalogError> for JobError {
-    fn from(error: crate::catalog::CatalogError) -> Self {
-        let outlasts_budget = matches!(error, crate::catalog::CatalogError::Full { .. });
-        Self { outlasts_budget, ..Self::from_room(error.fate(), &error) }
+impl From<OriginalError> for JobError {
+    fn from(error: OriginalError) -> Self {
+        // Every photo of the folder meets it at once: not every few seconds.
+        let retry_after = matches!(error, OriginalError::Root { .. }).then_some(FOLDER_AWAY_PAUSE);
+        Self { retry_after, ..Self::from_room(error.fate(), &error) }
     }
 }
 
 impl From<fleetq::QueueError> for JobError {
     fn from(error: fleetq::QueueError) -> Self {
         // A job meets the queue only to enqueue what follows from it: worth another try.
-        Self::from_room(Fate::Transient, &error)
+        Self::from_room(Fate::Away, &error)
     }
 }

@@ -21,6 +21,9 @@ use crate::telemetry::metrics;
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_mins(5);
+/// Longest pause of a job whose store is away, unless the failure knows better. It has no last attempt: whatever could be recorded
+/// about the job would have to be written to that store.
+const AWAY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What is to be done with a job after a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,8 @@ pub enum Decision {
     Finish(&'static str),
     /// Another attempt after this pause.
     Retry(Duration),
+    /// Run again after this pause; what stopped it was not the job's, so no attempt is counted.
+    Wait(Duration),
     /// Given up: the reason goes where people look for it, the job leaves the queue.
     GiveUp,
     /// Quarantined in the dead letter with its cause.
@@ -69,11 +74,8 @@ pub fn decide(ended: &Ended, failed_before: u32, budget: Budget, jitter: f64) ->
         Ended::OutOfTime => return retry_or_give_up(failed_before, budget, jitter, None),
     };
     match error.fate {
-        Fate::Transient => {
-            let attempts = if error.outlasts_budget { u32::MAX } else { budget.attempts };
-            let budget = Budget { attempts, ..budget };
-            retry_or_give_up(failed_before, budget, jitter, error.retry_after)
-        }
+        Fate::Transient => retry_or_give_up(failed_before, budget, jitter, error.retry_after),
+        Fate::Away => Decision::Wait(spread(error.retry_after.unwrap_or(AWAY_PAUSE), jitter)),
         Fate::Permanent => Decision::GiveUp,
         Fate::Poison => Decision::Quarantine,
         Fate::Interrupted => Decision::GiveBack,
@@ -93,8 +95,12 @@ fn retry_or_give_up(
     }
     let doubled = BACKOFF_FIRST.saturating_mul(1 << failed_before.min(16));
     let pause = asked.unwrap_or(doubled).min(BACKOFF_MAX);
-    // Half fixed, half random: never at once, never all together.
-    Decision::Retry(pause.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    Decision::Retry(spread(pause, jitter))
+}
+
+/// Half fixed, half random: never at once, never all together.
+fn spread(pause: Duration, jitter: f64) -> Duration {
+    pause.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
 /// Runs one claimed job to its end and settles it.
@@ -211,6 +217,10 @@ async fn apply<J: Job>(
             tracing::warn!(%cause, retry_in_ms = pause.as_millis() as u64, "job failed, tried again later");
             ("retried", Settle::RetryAfter { delay: *pause, cause })
         }
+        Decision::Wait(pause) => {
+            tracing::warn!(%cause, again_in_ms = pause.as_millis() as u64, "a store is away, the job waits for it");
+            ("retried", Settle::Wait { delay: *pause, cause })
+        }
         Decision::GiveUp => {
             tracing::warn!(%cause, "job failed for good");
             match give_up(job, deps, attempt, &cause).await {
@@ -218,7 +228,7 @@ async fn apply<J: Job>(
                 Ok(()) => ("failed", Settle::Done),
                 Err(error) => {
                     let cause = format!("{cause}; and recording that failed: {error}");
-                    ("retried", Settle::RetryAfter { delay: BACKOFF_FIRST, cause })
+                    ("retried", Settle::Wait { delay: BACKOFF_FIRST, cause })
                 }
             }
         }
@@ -289,6 +299,7 @@ mod tests {
             (Ended::Returned(Ok(Done::Finished)), Decision::Finish("finished")),
             (Ended::Returned(Ok(Done::Skipped("gone"))), Decision::Finish("skipped")),
             (failed(Fate::Transient), Decision::Retry(Duration::from_millis(500))),
+            (failed(Fate::Away), Decision::Wait(Duration::from_millis(2500))),
             (failed(Fate::Permanent), Decision::GiveUp),
             (failed(Fate::Poison), Decision::Quarantine),
             (failed(Fate::Interrupted), Decision::GiveBack),
@@ -311,12 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_inputs_fault_outlasts_the_budget() {
-        let full = crate::catalog::CatalogError::Full { cause: "disk is full".to_owned() };
-        let ended = Ended::Returned(Err(full.into()));
-        assert_eq!(decide(&ended, 40, BUDGET, 1.0), Decision::Retry(BACKOFF_MAX));
-        let busy = crate::catalog::CatalogError::Busy { cause: "locked".to_owned() };
-        assert_eq!(decide(&Ended::Returned(Err(busy.into())), 40, BUDGET, 1.0), Decision::GiveUp);
+    fn a_store_that_is_away_ends_no_job() {
+        for failed_before in [0, 2, 99] {
+            let decision = decide(&failed(Fate::Away), failed_before, BUDGET, 1.0);
+            assert_eq!(decision, Decision::Wait(AWAY_PAUSE));
+        }
     }
 
     #[test]

@@ -90,7 +90,9 @@ impl OriginalError {
     /// What this means for the job that met it.
     pub fn fate(&self) -> Fate {
         match self {
-            Self::Root { .. } | Self::Read { .. } => Fate::Transient,
+            // It says nothing about this photo.
+            Self::Root { .. } => Fate::Away,
+            Self::Read { .. } => Fate::Transient,
             Self::Outside { .. }
             | Self::Circle { .. }
             | Self::NotAFile { .. }
@@ -206,7 +208,7 @@ mod tests {
     #[test]
     fn an_absent_root_may_come_back() {
         let error = read(Path::new("/nonexistent/photos"), &path("a.jpg"), 100).unwrap_err();
-        assert_eq!(error.fate(), Fate::Transient);
+        assert_eq!(error.fate(), Fate::Away);
         assert!(error.to_string().contains("mounted"), "{error}");
     }
 }

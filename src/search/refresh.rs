@@ -166,7 +166,7 @@ mod tests {
         let learned = Arc::new(store.open(GenerationNumber(1), None).unwrap());
         let before = SignedDuration::from_secs(1);
         let clock = Clock::held_at(learned.manifest.snapshot.started_at() - before);
-        let url = format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+        let url = crate::catalog::tests::database(folder.path()).await;
         let catalog = Catalog::open(&url, clock.clone()).await.unwrap();
         catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
         Story { catalog, clock, learned, tail: FollowedTail::default(), _folder: folder }

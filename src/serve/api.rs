@@ -328,7 +328,7 @@ async fn status(State(api): State<Api>, query: Asked<LibraryQuery>) -> Response 
     }
     match status_of(&api.catalog, &api.board, &api.queues, &query.library).await {
         Ok(status) => Json(status).into_response(),
-        Err(error) if error.fate == Fate::Transient => {
+        Err(error) if matches!(error.fate, Fate::Transient | Fate::Away) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
         }
         Err(error) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),

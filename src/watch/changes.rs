@@ -249,7 +249,7 @@ impl Library {
         });
         match read.await? {
             Ok(hash) => Ok(hash),
-            Err(error) if error.fate() == Fate::Transient => Err(error.into()),
+            Err(error) if error.fate() != Fate::Permanent => Err(error.into()),
             Err(_) => Ok(None),
         }
     }

@@ -5,14 +5,14 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::support::{Redis, Running, eyefleet, photos, run, stdout, wait_for};
+use crate::support::{Redis, Running, database_url, eyefleet, photos, run, stdout, wait_for};
 
 /// Commands of a fleet on `redis`, with its catalogue in `data`.
 fn member(data: &Path, redis: &Redis) -> Command {
     let mut command = eyefleet(data);
     command
         .env("REDIS_URL", redis.url())
-        .env("DATABASE_URL", format!("sqlite://{}", data.join("by-hand.sqlite").display()))
+        .env("DATABASE_URL", database_url(&data.join("by-hand.sqlite")))
         .env("EYEFLEET_SERVE__LISTEN", "127.0.0.1:0")
         .env("EYEFLEET_QUEUE__LEASE_SECONDS", "2");
     command

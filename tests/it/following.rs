@@ -14,7 +14,7 @@ use eyefleet::names::{
 use eyefleet::snapshot::{self, Snapshot, SnapshotId, SnapshotImage, SnapshotWriter};
 use eyefleet::volume;
 
-use crate::support::Redis;
+use crate::support::{Redis, database_url};
 
 fn space() -> SpaceId {
     SpaceId::new("0123456789abcdef").unwrap()
@@ -71,7 +71,7 @@ async fn publish(catalog: &Catalog, data: &Path, fence: i64) -> Version {
 async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    let url = format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+    let url = database_url(&folder.path().join("catalog.sqlite"));
     let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
     let board = Board::open(&redis.url(), "story").unwrap();
     let main = LibraryId::main();

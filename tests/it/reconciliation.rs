@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::support::Redis;
+use crate::support::{Redis, database_url};
 
 struct Stores {
     redis: Redis,
@@ -25,7 +25,7 @@ struct Stores {
 async fn stores(images: usize) -> Stores {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
-    let url = format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+    let url = database_url(&folder.path().join("catalog.sqlite"));
     let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
     let board = Board::open(&redis.url(), "story").unwrap();
     let connection = fleetq::connect(&redis.url(), ConnectOptions::default()).await.unwrap();

@@ -19,7 +19,7 @@ use jiff::SignedDuration;
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 
-use crate::support::Redis;
+use crate::support::{Redis, database_url};
 
 /// Longer than the tail looks back before a snapshot.
 const LONG: SignedDuration = SignedDuration::from_mins(10);
@@ -39,7 +39,7 @@ async fn story() -> Story {
     let folder = tempfile::tempdir().unwrap();
     let redis = Redis::start();
     let clock = Clock::held_at("2026-11-22T13:15:00Z".parse().unwrap());
-    let url = format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+    let url = database_url(&folder.path().join("catalog.sqlite"));
     let catalog = Catalog::open(&url, clock.clone()).await.unwrap();
     let board = Board::open(&redis.url(), "story").unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");

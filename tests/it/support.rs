@@ -1,10 +1,15 @@
-//! What the stories share: the binary, folders of their own, a Redis of their own, drawn photos.
+//! What the stories share: the binary, folders of their own, a database and a Redis of their own,
+//! drawn photos.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use drawn::Generator;
+use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 
 /// Longest wait for anything; a story that needs it has failed.
@@ -20,7 +25,49 @@ pub fn eyefleet(data: &Path) -> Command {
         }
     }
     command.env("EYEFLEET_DATA", data).stdin(Stdio::null());
+    // On SQLite the default is what is tested.
+    if let Some(url) = postgres_for(&data.join("catalog.sqlite")) {
+        command.env("DATABASE_URL", url);
+    }
     command
+}
+
+/// The catalogue of one story: SQLite in this file, or, where `EYEFLEET_TEST_POSTGRES` names a
+/// server, a database there that is this file's own. The same file is the same database.
+pub fn database_url(file: &Path) -> String {
+    postgres_for(file).unwrap_or_else(|| format!("sqlite://{}", file.display()))
+}
+
+fn postgres_for(file: &Path) -> Option<String> {
+    static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let server = std::env::var("EYEFLEET_TEST_POSTGRES").ok()?;
+    let mut hasher = DefaultHasher::new();
+    file.hash(&mut hasher);
+    // With the process in it: a temporary folder's name may come again.
+    let name = format!("eyefleet_it_{}_{:016x}", std::process::id(), hasher.finish());
+    let (host, _) = server.rsplit_once('/').expect("the address ends in a database");
+    let url = format!("{host}/{name}");
+    // Held meanwhile: two threads of one story must not both make it.
+    let mut made = MADE.lock().unwrap();
+    if made.insert(name.clone()) {
+        // A thread of its own, because an async story may be the one that asks.
+        let making = std::thread::spawn(move || make_database(&server, &name));
+        making.join().unwrap();
+    }
+    Some(url)
+}
+
+fn make_database(server: &str, name: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let admin = Database::connect(server).await.expect("the test server answers");
+        // A locale that sorts unlike bytes, which must not show anywhere.
+        let statement = format!(
+            "CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+        );
+        admin.execute_unprepared(&statement).await.expect("the test server obeys");
+        admin.close().await.expect("the connection closes");
+    });
 }
 
 /// Runs a command to its end and shows its output where the test fails.

@@ -42,6 +42,14 @@ pub enum Settle {
         /// The error in one line.
         cause: String,
     },
+    /// What it needs is away: it shall run again after `delay`. No attempt is counted, because
+    /// nothing is wrong with it.
+    Wait {
+        /// In Redis's time from now; zero puts it at the end of its lane at once.
+        delay: Duration,
+        /// What is away, in one line.
+        cause: String,
+    },
     /// It failed for good and goes to the dead letters. Counts an attempt.
     Dead {
         /// The error in one line.
@@ -58,6 +66,7 @@ impl Settle {
         match self {
             Self::Done => "done",
             Self::RetryAfter { .. } => "retry",
+            Self::Wait { .. } => "wait",
             Self::Dead { .. } => "dead",
             Self::GiveBack => "give",
         }
@@ -65,7 +74,7 @@ impl Settle {
 
     pub(crate) fn delay(&self) -> Duration {
         match self {
-            Self::RetryAfter { delay, .. } => *delay,
+            Self::RetryAfter { delay, .. } | Self::Wait { delay, .. } => *delay,
             _ => Duration::ZERO,
         }
     }
@@ -73,7 +82,9 @@ impl Settle {
     /// What the dead letter will say, bounded.
     pub(crate) fn note(&self) -> String {
         match self {
-            Self::RetryAfter { cause, .. } => json!({ "cause": shorten(cause) }).to_string(),
+            Self::RetryAfter { cause, .. } | Self::Wait { cause, .. } => {
+                json!({ "cause": shorten(cause) }).to_string()
+            }
             Self::Dead { cause, chain } => {
                 let chain: Vec<&str> = chain.iter().take(CHAIN_MAX).map(|e| shorten(e)).collect();
                 json!({ "cause": shorten(cause), "chain": chain }).to_string()

@@ -8,6 +8,7 @@ mod exports;
 mod fencing;
 mod files;
 mod generations;
+mod migrating;
 mod model;
 mod opening;
 mod people;
@@ -37,7 +38,7 @@ struct Story {
 async fn story() -> Story {
     let clock = Clock::held_at("2026-11-22T13:15:00.5Z".parse().expect("a time"));
     let folder = tempfile::tempdir().expect("a folder");
-    let url = database(&folder).await;
+    let url = database(folder.path()).await;
     let catalog = Catalog::open(&url, clock.clone()).await.expect("opens");
     let library = LibraryId::main();
     catalog.ensure_library(&library, Path::new("/photos")).await.expect("is recorded");
@@ -45,10 +46,10 @@ async fn story() -> Story {
 }
 
 /// The address of an empty database for one test.
-async fn database(folder: &tempfile::TempDir) -> String {
+pub(crate) async fn database(folder: &Path) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let Ok(server) = std::env::var("EYEFLEET_TEST_POSTGRES") else {
-        return format!("sqlite://{}", folder.path().join("catalog.sqlite").display());
+        return format!("sqlite://{}", folder.join("catalog.sqlite").display());
     };
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("eyefleet_test_{}_{count}", std::process::id());

@@ -1,4 +1,4 @@
-//! Addresses that cannot work, rows that do not read, starts at the same time.
+//! Addresses that cannot work, rows that do not read.
 
 use super::*;
 
@@ -11,24 +11,6 @@ async fn opening_again_finds_everything() {
     assert!(again.image(&story.library, &image("7")).await.unwrap().is_some());
     story.catalog.close().await.unwrap();
     assert!(story.catalog.ready().await.is_err());
-}
-
-#[tokio::test]
-async fn many_may_open_an_empty_database_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = database(&folder).await;
-    let starts: Vec<_> = (0..6)
-        .map(|_| {
-            let url = url.clone();
-            tokio::spawn(async move {
-                let catalog = Catalog::open(&url, Clock::system()).await?;
-                catalog.ensure_library(&LibraryId::main(), Path::new("/photos")).await
-            })
-        })
-        .collect();
-    for start in starts {
-        start.await.unwrap().unwrap();
-    }
 }
 
 #[tokio::test]

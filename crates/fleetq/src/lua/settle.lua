@@ -1,5 +1,6 @@
 -- Ends claims. ARGV: length of the history, then per claim: id, token, verb, delay in ms, note.
--- Verbs: done, retry, dead, give (give back; the start is not counted). The caller bounds their number.
+-- Verbs: done, retry, wait (a retry that counts no attempt), dead, give (give back; the start is not
+-- counted). The caller bounds their number.
 -- Returns per claim 1, or 0 when it is no longer held under that token: then nothing changes.
 local history_max = tonumber(ARGV[1])
 local ids = {}
@@ -31,7 +32,7 @@ for n, id in ipairs(ids) do
       totals.given_back, woken = totals.given_back + 1, woken + 1
     else
       note(id, verb == 'dead' and 'dead' or 'failed', job.worker, text)
-      job.attempts = job.attempts + 1
+      if verb ~= 'wait' then job.attempts = job.attempts + 1 end
       if verb == 'dead' then
         job.place = 'd'
         redis.call('ZADD', DEAD, NOW, id)

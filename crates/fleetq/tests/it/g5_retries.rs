@@ -41,6 +41,22 @@ async fn guarantee_5_a_retry_waits_for_its_delay_and_counts_an_attempt() {
 }
 
 #[tokio::test]
+async fn guarantee_5_waiting_for_what_is_away_counts_no_attempt() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    queue.enqueue(job("a")).await.unwrap();
+    for round in 0..20 {
+        let claim = claim_one(&queue, "w").await;
+        assert_eq!((claim.attempts, claim.starts), (0, 1), "round {round}");
+        let how = Settle::Wait { delay: Duration::ZERO, cause: "database away".into() };
+        assert_eq!(claim.settle(how).await.unwrap(), Settled::Applied);
+    }
+    let state = queue.state("a").await.unwrap().unwrap();
+    assert_eq!((state.place, state.attempts), (Place::Ready, 0));
+    assert_eq!(state.failure.unwrap().cause, "database away");
+}
+
+#[tokio::test]
 async fn guarantee_5_a_dead_job_keeps_its_cause_chain_and_payload() {
     let server = Server::start().await;
     let queue = server.queue(short_lease()).await;
