@@ -21,6 +21,7 @@ mod full_disk;
 pub mod generation;
 pub mod jobs;
 pub mod learning;
+pub mod library_lock;
 pub mod names;
 pub mod originals;
 pub mod reconcile;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `catalog.sqlite` | the catalogue, where no DATABASE_URL names another |
 //! | `originals/<library>/` | photos that were added and had no other place |
-//! | `libraries/<library>/` | snapshots, generations and the readable files of a library |
+//! | `libraries/<library>/` | snapshots, generations and the readable files of a library; `.lock` |
 //! | `redis/`, `run/`, `log/` | the private Redis, sockets and addresses, logs of `eyefleet up` |
 
 use std::path::{Path, PathBuf};

@@ -172,7 +172,12 @@ async fn relay_some(client: &Client) -> Result<(), JobError> {
 
 /// The version keys and the links on the volume are copies of the catalogue's word: made true here.
 async fn announce(client: &Client) -> Result<(), JobError> {
-    for library in client.catalog.libraries().await? {
+    // Read before the libraries: one that is missing from those is gone.
+    let announced = client.board.versions().await?;
+    let libraries = client.catalog.libraries().await?;
+    let standing = libraries.iter().map(|library| library.id.clone()).collect();
+    client.board.withdraw_others(announced.into_keys(), &standing).await?;
+    for library in libraries {
         let Some(current) = library.current else { continue };
         let version = Version { change: current.change, number: current.number };
         client.board.announce(&library.id, version).await?;

@@ -13,6 +13,9 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     let (learned, encoder) = open_follower_and_encoder(&process.client).await?;
     let client = process.client.clone();
     let searcher = Searcher::new(client.catalog.clone(), Arc::clone(&encoder), learned.clone());
+    // What a search keeps of a library is let go of soon after its purge.
+    let keeper = searcher.clone();
+    tokio::spawn(keeper.forget_purged(client.config.reload_every, process.stop.clone()));
     let api = Api {
         catalog: client.catalog.clone(),
         board: client.board.clone(),

@@ -7,6 +7,7 @@
 mod dialect;
 mod m20261122_000001_catalogue;
 mod m20261122_000002_watched_folders;
+mod m20261122_000003_purges;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_catalogue::Change),
             Box::new(m20261122_000002_watched_folders::Change),
+            Box::new(m20261122_000003_purges::Change),
         ]
     }
 }

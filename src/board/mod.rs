@@ -5,7 +5,7 @@
 //!
 //! | key | type | content | lifetime |
 //! |---|---|---|---|
-//! | `{ns}:generations` | hash | library -> `change:number` of the current generation | rewritten by the leader |
+//! | `{ns}:generations` | hash | library -> `change:number` of the current generation | rewritten by the leader, removed with the library |
 //! | `{ns}:epoch` | string | `begun` or `stands`; missing means that Redis was emptied | for ever |
 //! | `{ns}:seen` | sorted set | worker -> when it reported last (Redis time, seconds) | pruned after an hour |
 //! | `{ns}:workers` | hash | worker -> what it reported, JSON | pruned with `seen` |
@@ -13,6 +13,8 @@
 //! | `{ns}:watching` | hash | library -> how its watched folder stands, JSON | rewritten at every look |
 //! | `{ns}:leader:intake` | hash | the leader's lease (kept by `fleetq`) | for ever, one key |
 //! | `{ns}:events` | channel | events of the outbox, JSON | not stored |
+
+mod forget;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +45,10 @@ pub struct BoardError {
 impl BoardError {
     fn when(doing: &'static str) -> impl FnOnce(redis::RedisError) -> Self {
         move |cause| Self { doing, cause }
+    }
+
+    fn broken(doing: &'static str, why: &'static str) -> Self {
+        Self { doing, cause: redis::RedisError::from((redis::ErrorKind::Io, why)) }
     }
 
     /// What this means for the job that met it.
@@ -442,6 +448,31 @@ impl Board {
             .await
             .map_err(BoardError::when("read how a watched folder stands"))?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// The libraries that are said to have a watched folder.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn watches(&self) -> Result<Vec<LibraryId>, BoardError> {
+        let mut redis = self.redis.clone();
+        let names: Vec<String> = redis
+            .hkeys(self.key("watching"))
+            .await
+            .map_err(BoardError::when("list the watched folders"))?;
+        Ok(names.into_iter().filter_map(|name| LibraryId::new(name).ok()).collect())
+    }
+
+    /// Takes back what was said of the watched folder of `library`.
+    ///
+    /// # Errors
+    /// When Redis is away.
+    pub async fn end_watch(&self, library: &LibraryId) -> Result<(), BoardError> {
+        let mut redis = self.redis.clone();
+        redis
+            .hdel::<_, _, ()>(self.key("watching"), library.as_str())
+            .await
+            .map_err(BoardError::when("forget a watched folder"))
     }
 
     /// Publishes an event to whoever listens; nobody listening is fine.

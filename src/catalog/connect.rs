@@ -201,6 +201,8 @@ async fn connect_sqlite(path: &Path, side: Side) -> Result<DatabaseConnection, C
         .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|it, _| Box::pin(ended(it))))
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite.filename(&file).busy_timeout(LOCK_WAIT).foreign_keys(true);
+            // What is deleted or replaced is overwritten: a purge is to leave nothing to be found.
+            let sqlite = sqlite.pragma("secure_delete", "ON");
             match side {
                 // FULL: under NORMAL a power cut takes the last commits with it, and an upload
                 // whose payload has already left Laravel's queue would be known to nobody.

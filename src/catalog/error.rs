@@ -140,8 +140,9 @@ impl CatalogError {
             Self::Url { .. }
             | Self::NetworkFilesystem { .. }
             | Self::Corrupt { .. }
-            | Self::UnknownLibrary(_)
             | Self::Refused { .. } => Fate::Permanent,
+            // Nobody asks for work in a library that was never there: it was purged since.
+            Self::UnknownLibrary(_) => Fate::Superseded,
         }
     }
 
@@ -232,7 +233,7 @@ mod tests {
                 Fate::Away,
                 "give its file and its folder",
             ),
-            (CatalogError::UnknownLibrary(library), Fate::Permanent, "eyefleet add"),
+            (CatalogError::UnknownLibrary(library), Fate::Superseded, "eyefleet add"),
             (
                 CatalogError::Corrupt {
                     table: "analyses",

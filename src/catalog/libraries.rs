@@ -11,7 +11,7 @@ use sea_orm::{
 
 use super::columns::Row;
 use super::entities::libraries::{ActiveModel, Column, Entity, Model};
-use super::{Catalog, CatalogError, Current, Result};
+use super::{Catalog, CatalogError, Current, Result, purge};
 use crate::names::{Fence, GenerationNumber, LibraryId};
 
 /// One library.
@@ -35,7 +35,8 @@ impl Catalog {
     /// Records the library, or moves it to another root where it is known with a different one.
     ///
     /// # Errors
-    /// `Refused` where `root` is not absolute or not UTF-8; a failure of the database.
+    /// `Refused` where `root` is not absolute or not UTF-8, or the library is being purged; a
+    /// failure of the database.
     pub async fn ensure_library(&self, id: &LibraryId, root: &Path) -> Result<Library> {
         let refuse = |why: &str| {
             CatalogError::refused(format!("library {id} with its root at {}", root.display()), why)
@@ -51,20 +52,24 @@ impl Catalog {
             return Ok(known);
         }
         let change = self.begin().await?;
+        let floors = purge::floors(&change).await?;
         Entity::insert(ActiveModel {
             library: Set(id.to_string()),
             root: Set(text.to_owned()),
             created_at: Set(self.now_text()),
-            generation_change: Set(0),
-            train_fence: Set(0),
+            generation_change: Set(floors.generation_change),
+            train_fence: Set(floors.train.0),
             watched: Set(false),
+            purging: Set(false),
+            fence_floor: Set(floors.analyze.0),
             ..ActiveModel::default()
         })
         .on_conflict(OnConflict::column(Column::Library).update_column(Column::Root).to_owned())
         .exec_without_returning(&change)
         .await?;
         change.commit().await?;
-        self.library(id).await?.ok_or_else(|| CatalogError::UnknownLibrary(id.clone()))
+        let being_purged = "it is being purged; let `eyefleet library purge` come to its end first";
+        self.library(id).await?.ok_or_else(|| refuse(being_purged))
     }
 
     /// Records whether the library's root is watched. Says whether there is such a library.
@@ -76,18 +81,20 @@ impl Catalog {
         let set = Entity::update_many()
             .col_expr(Column::Watched, Expr::value(watched))
             .filter(Column::Library.eq(id.as_str()))
+            .filter(Column::Purging.eq(false))
             .exec(&change)
             .await?;
         change.commit().await?;
         Ok(set.rows_affected > 0)
     }
 
-    /// The library, where it is known.
+    /// The library, where it is known. One that is being purged is not.
     ///
     /// # Errors
     /// A failure of the database, or a damaged row.
     pub async fn library(&self, id: &LibraryId) -> Result<Option<Library>> {
         Entity::find_by_id(id.as_str())
+            .filter(Column::Purging.eq(false))
             .one(&self.read)
             .await?
             .as_ref()
@@ -95,24 +102,30 @@ impl Catalog {
             .transpose()
     }
 
-    /// All libraries by name.
+    /// All libraries by name, without those that are being purged.
     ///
     /// # Errors
     /// A failure of the database, or a damaged row.
     pub async fn libraries(&self) -> Result<Vec<Library>> {
-        let rows = Entity::find().order_by_asc(Column::Library).all(&self.read).await?;
+        let rows = Entity::find()
+            .filter(Column::Purging.eq(false))
+            .order_by_asc(Column::Library)
+            .all(&self.read)
+            .await?;
         rows.iter().map(Library::read).collect()
     }
 }
 
 /// The library's row, locked until the transaction ends: whoever numbers something within a
-/// library, or decides over several of its rows, passes here first.
+/// library, or decides over several of its rows, passes here first. So does a purge: whoever has
+/// passed has committed before it begins, and nobody passes afterwards.
 pub(super) async fn locked(change: &DatabaseTransaction, id: &LibraryId) -> Result<Model> {
     // Not FOR UPDATE: that would stop every insert which refers to the library's key.
     Entity::find_by_id(id.as_str())
         .lock(LockType::NoKeyUpdate)
         .one(change)
         .await?
+        .filter(|row| !row.purging)
         .ok_or_else(|| CatalogError::UnknownLibrary(id.clone()))
 }
 

@@ -9,7 +9,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 
 use super::columns::{Row, json_text, time_text};
 use super::entities::outbox::{ActiveModel, Column, Entity, Model};
-use super::{Catalog, Event, ROWS_MAX, Result};
+use super::{Catalog, Event, ROWS_MAX, Result, libraries};
 use crate::names::{ImageId, LibraryId};
 
 /// An event that is still to be told.
@@ -31,7 +31,7 @@ impl Catalog {
     /// Leaves an event that belongs to no image, such as a published generation.
     ///
     /// # Errors
-    /// A failure of the database.
+    /// `UnknownLibrary`, or a failure of the database.
     pub async fn tell(&self, library: &LibraryId, event: &Event) -> Result<()> {
         let row = ActiveModel {
             library: Set(library.to_string()),
@@ -41,6 +41,7 @@ impl Catalog {
             ..ActiveModel::default()
         };
         let change = self.begin().await?;
+        libraries::locked(&change, library).await?;
         Entity::insert(row).exec_without_returning(&change).await?;
         change.commit().await?;
         Ok(())

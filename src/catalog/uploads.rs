@@ -78,8 +78,9 @@ impl Catalog {
         }
         let change = self.begin().await?;
         let now = self.now_text();
-        libraries::locked(&change, library).await?;
+        let fence_floor = libraries::locked(&change, library).await?.fence_floor;
         let mut known = Known::load(&change, library, uploads).await?;
+        known.fence_floor = fence_floor;
         let mut recorded = Vec::with_capacity(uploads.len());
         for upload in uploads {
             recorded.push(known.record(library, upload, &now));
@@ -101,6 +102,8 @@ struct Known {
     touched: BTreeMap<String, bool>,
     /// Living images that leave their path.
     moved: Vec<String>,
+    /// Writers with an older token worked for a library of this name that was purged.
+    fence_floor: i64,
 }
 
 impl Known {
@@ -114,6 +117,7 @@ impl Known {
             owners: HashMap::new(),
             touched: BTreeMap::new(),
             moved: Vec::new(),
+            fence_floor: 0,
         };
         for uploads in uploads.chunks(ROWS_MAX) {
             let ids = uploads.iter().map(|upload| upload.image.as_str());
@@ -228,7 +232,8 @@ impl Known {
             touched.into_iter().filter(|row| self.touched[&row.image]).collect();
         for rows in restarted.chunks(ROWS_MAX) {
             let stages = rows.iter().flat_map(|row| {
-                Stage::ALL.iter().map(|stage| waiting_stage(library, row, *stage, now))
+                let waiting = |stage| waiting_stage(library, row, stage, self.fence_floor, now);
+                Stage::ALL.iter().copied().map(waiting)
             });
             // The fence stays: with the raised revision it keeps every older writer out.
             stages::Entity::insert_many(stages)
@@ -287,7 +292,13 @@ fn new_row(library: &LibraryId, upload: &Upload, now: &str) -> Model {
     }
 }
 
-fn waiting_stage(library: &LibraryId, row: &Model, stage: Stage, now: &str) -> stages::ActiveModel {
+fn waiting_stage(
+    library: &LibraryId,
+    row: &Model,
+    stage: Stage,
+    fence_floor: i64,
+    now: &str,
+) -> stages::ActiveModel {
     stages::ActiveModel {
         library: Set(library.to_string()),
         image: Set(row.image.clone()),
@@ -295,7 +306,7 @@ fn waiting_stage(library: &LibraryId, row: &Model, stage: Stage, now: &str) -> s
         state: Set(StageState::Waiting.as_str().to_owned()),
         reason: Set(None),
         revision: Set(row.revision),
-        fence: Set(0),
+        fence: Set(fence_floor),
         attempts: Set(0),
         updated_at: Set(now.to_owned()),
     }

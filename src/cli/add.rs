@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::args::AddArgs;
 use super::{Client, Exit, Progress};
 use crate::catalog::{Change, Upload, WaitingImage};
+use crate::library_lock;
 use crate::names::{ImageId, LibraryId, RelativePath};
 use crate::reconcile::analyze_job;
 use crate::snapshot::durable::{hex, sync_folder};
@@ -84,6 +85,7 @@ pub async fn add_files(
     paths: &[PathBuf],
     quiet: bool,
 ) -> anyhow::Result<Added> {
+    let data = &client.config.data;
     let root = root_of(client, library).await?;
 
     let mut added = Added::default();
@@ -98,6 +100,8 @@ pub async fn add_files(
     let mut progress = Progress::new("add", "files", added.files, quiet);
     let mut done = 0;
     for chunk in files.chunks(BATCH) {
+        // From the copy to the queue: a purge of this library comes before or after.
+        let _held = library_lock::hold(&client.catalog, data, library).await?;
         let (chunk_owned, root) = (chunk.to_vec(), root.clone());
         let most = client.config.original_bytes_max;
         let taken = tokio::task::spawn_blocking(move || take(&chunk_owned, &root, most)).await?;
@@ -118,17 +122,18 @@ pub async fn add_files(
 
 /// Where the library's photos lie; a library that is new gets a folder of its own.
 async fn root_of(client: &Client, library: &LibraryId) -> anyhow::Result<PathBuf> {
-    let own = volume::originals_dir(&client.config.data, library);
-    let known = client.catalog.library(library).await?.map(|known| known.root);
-    if known.as_ref().is_none_or(|root| *root == own) {
+    let data = &client.config.data;
+    let own = volume::originals_dir(data, library);
+    let root = match client.catalog.library(library).await? {
+        Some(known) => known.root,
+        None => client.catalog.ensure_library(library, &own).await?.root,
+    };
+    if root == own {
+        let _not_purged_meanwhile = library_lock::hold(&client.catalog, data, library).await?;
         tokio::fs::create_dir_all(&own)
             .await
             .with_context(|| format!("cannot create {}", own.display()))?;
     }
-    let root = match known {
-        Some(root) => root,
-        None => client.catalog.ensure_library(library, &own).await?.root,
-    };
     tokio::fs::canonicalize(&root)
         .await
         .with_context(|| format!("the folder of library {library}, {}, is away", root.display()))

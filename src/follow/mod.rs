@@ -129,17 +129,29 @@ impl Follower {
                 return false;
             }
         };
-        // A library that is not announced (Redis was emptied) is asked of the catalogue.
+        let mut changed = false;
+        // A library that is not announced (Redis was emptied, it was purged) is asked of the
+        // catalogue.
         for library in self.touched() {
             if announced.contains_key(&library) {
                 continue;
             }
-            if let Ok(Some(current)) = self.inner.catalog.current_generation(&library).await {
-                let version = Version { change: current.change, number: current.number };
-                announced.insert(library, version);
+            match self.inner.catalog.current_generation(&library).await {
+                Ok(Some(current)) => {
+                    let version = Version { change: current.change, number: current.number };
+                    announced.insert(library, version);
+                }
+                // Purged, and added again since with nothing learned yet.
+                Ok(None) if self.serves().contains_key(&library) => {
+                    changed |= self.drop_library(&library);
+                }
+                Ok(None) => {}
+                Err(CatalogError::UnknownLibrary(_)) => changed |= self.drop_library(&library),
+                Err(error) => {
+                    tracing::debug!(%library, %error, "the current generation cannot be asked for");
+                }
             }
         }
-        let mut changed = false;
         for (library, version) in announced {
             let is_new = match self.followed(&library) {
                 Some(followed) => {
@@ -161,7 +173,13 @@ impl Follower {
     async fn load(&self, library: &LibraryId, version: Version) -> bool {
         let store = GenerationStore::new(volume::library_dir(&self.inner.data, library));
         let space = self.inner.space.clone();
-        let current = self.followed(library).map_or_else(
+        // The same number under another change may be another library's of the same name.
+        let same = |followed: &Followed| {
+            followed.tried.is_none_or(|tried| {
+                tried.change == version.change || tried.number != version.number
+            })
+        };
+        let current = self.followed(library).filter(same).map_or_else(
             // Not to be seen by others before it holds something.
             || Arc::new(Current::empty()),
             |followed| followed.current,
@@ -206,6 +224,19 @@ impl Follower {
     fn set(&self, library: &LibraryId, followed: Followed) {
         let mut libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
         libraries.insert(library.clone(), followed);
+    }
+
+    /// Lets go of what a library serves that has nothing published, or is gone. Returns whether it
+    /// served anything.
+    fn drop_library(&self, library: &LibraryId) -> bool {
+        let mut libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = libraries.remove(library);
+        drop(libraries);
+        let served = dropped.is_some_and(|followed| followed.current.number().is_some());
+        if served && *library == LibraryId::main() {
+            ::metrics::gauge!(metrics::GENERATION_SERVED).set(0.0);
+        }
+        served
     }
 
     /// A library that serves nothing because nothing was published.

@@ -58,6 +58,22 @@ pub fn link_root(data_dir: &Path) -> Result<(), GenerationError> {
     durable::sync_folder(data_dir).map_err(GenerationError::io("sync", data_dir))
 }
 
+/// Removes the links of [`link_root`] that lead nowhere any more: library `main` was purged.
+///
+/// # Errors
+/// The disk refuses.
+pub fn unlink_root(data_dir: &Path) -> Result<(), GenerationError> {
+    let main = Path::new("libraries").join(LibraryId::main().as_str());
+    for name in LEARNED_LINKS.iter().chain(&ROOT_LINKS) {
+        let link = data_dir.join(name);
+        let is_ours = fs::read_link(&link).is_ok_and(|target| target == main.join(name));
+        if is_ours && !link.exists() {
+            fs::remove_file(&link).map_err(GenerationError::io("remove", &link))?;
+        }
+    }
+    Ok(())
+}
+
 /// The number that `current` points to; none if there is no such link.
 pub(super) fn read_current(
     library_dir: &Path,

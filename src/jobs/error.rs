@@ -62,6 +62,7 @@ carries!(
     crate::vision::DecodeError,
     crate::vision::VisionError,
     crate::catalog::CatalogError,
+    crate::library_lock::LockError,
     crate::snapshot::SnapshotError,
     crate::learning::LearnError,
     crate::generation::GenerationError,

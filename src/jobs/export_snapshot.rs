@@ -1,6 +1,7 @@
 //! Write what the catalogue knows of one library into a snapshot.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use super::{Attempt, Budget, Done, Job, JobError, TrainGeneration};
 use crate::catalog::{Catalog, ExportRow, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
+use crate::library_lock::{self, LibraryLock};
 use crate::names::{Fence, LibraryId, SpaceId};
 use crate::snapshot::durable;
 use crate::snapshot::{
@@ -74,13 +76,15 @@ impl Job for ExportSnapshot {
 
     async fn run(&self, deps: &ExportDeps, attempt: &Attempt) -> Result<Done, JobError> {
         let started = Instant::now();
+        // Kept until the training is asked for: a purge waits for that and removes it as well.
+        let lock = library_lock::hold(&deps.catalog, &deps.data, &self.library).await?;
         let id = SnapshotId::new(deps.clock.now(), attempt.fence);
         if let Stored::Superseded(why) =
             deps.catalog.begin_export(&self.library, attempt.fence, id.as_str(), self.limit).await?
         {
             return Err(JobError::superseded(why));
         }
-        let manifest = match self.write(deps, &id, attempt.fence).await {
+        let manifest = match self.write(deps, &id, attempt.fence, &lock).await {
             Ok(manifest) => manifest,
             Err(error) => {
                 ::metrics::counter!(metrics::EXPORTS_TOTAL, "outcome" => "failed").increment(1);
@@ -133,6 +137,7 @@ impl ExportSnapshot {
         deps: &ExportDeps,
         id: &SnapshotId,
         fence: Fence,
+        lock: &Arc<LibraryLock>,
     ) -> Result<SnapshotManifest, JobError> {
         let folder = volume::library_dir(&deps.data, &self.library);
         // The writer blocks on the disk; pages cross a channel of one, so memory stays bounded.
@@ -146,6 +151,7 @@ impl ExportSnapshot {
             dim: deps.dim,
             clock: deps.clock.clone(),
             fence,
+            _lock: Arc::clone(lock),
         };
         let writing = tokio::task::spawn_blocking(move || writer.write(incoming));
         let fed = self.feed(deps, pages).await;
@@ -198,6 +204,8 @@ struct Writing {
     dim: usize,
     clock: Clock,
     fence: Fence,
+    /// This thread may outlive the job that began it.
+    _lock: Arc<LibraryLock>,
 }
 
 impl Writing {
@@ -237,7 +245,9 @@ impl Writing {
             return Err(error);
         }
         snapshot::collect(&self.folder, SNAPSHOTS_KEPT, &[], self.fence)?;
-        if let Err(error) = crate::generation::link_root(&self.data) {
+        if self.library == LibraryId::main()
+            && let Err(error) = crate::generation::link_root(&self.data)
+        {
             // The links are a convenience for people; the snapshot is whole without them.
             tracing::warn!(%error, "the links at the root of the data folder are not up to date");
         }

@@ -21,7 +21,7 @@ pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use runner::{Decision, Ended, decide, run_claim};
 pub use train_generation::{TrainDeps, TrainGeneration};
 
-use crate::names::Fence;
+use crate::names::{Fence, LibraryId};
 
 /// A unit of work that any worker of its queue may run, and may run twice.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -66,6 +66,12 @@ pub struct Attempt {
     pub failed_before: u32,
     /// The job's id in the queue, by which whoever asked for it finds what came of it.
     pub request: String,
+}
+
+/// What the ids of all jobs of this kind begin with that belong to `library`, and of no other: a
+/// library's name holds no colon.
+pub fn id_prefix<J: Job>(library: &LibraryId) -> String {
+    format!("{}:{library}:", J::NAME)
 }
 
 /// The queue's form of a job, in the upload lane.

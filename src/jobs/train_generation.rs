@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::fate::Fate;
 use crate::generation::{self, GenerationStore, TrainingEntry};
 use crate::learning::{self, LearnOptions, Learned, Step};
+use crate::library_lock::{self, LibraryLock};
 use crate::names::{Fence, GenerationNumber, LibraryId};
 use crate::snapshot::{self, Snapshot, SnapshotId};
 use crate::telemetry::metrics;
@@ -79,10 +80,12 @@ impl Job for TrainGeneration {
     type Deps = TrainDeps;
 
     async fn run(&self, deps: &TrainDeps, attempt: &Attempt) -> Result<Done, JobError> {
+        let lock = library_lock::hold(&deps.catalog, &deps.data, &self.library).await?;
         if self.is_learned(deps).await? {
             // A trainer that was killed right after publishing has not told everybody.
             if let Some(current) = deps.catalog.current_generation(&self.library).await? {
-                self.tell(deps, Version { change: current.change, number: current.number }).await;
+                let version = Version { change: current.change, number: current.number };
+                self.tell(deps, version, &lock).await;
             }
             return Ok(Done::Skipped("this snapshot was learned from already"));
         }
@@ -95,8 +98,8 @@ impl Job for TrainGeneration {
             return Err(JobError::superseded("a newer training of this library has begun"));
         };
         tracing::info!(library = %self.library, snapshot = %self.snapshot, generation = %number, "Training started");
-        let result = self.learn_and_publish(deps, attempt.fence, number).await;
-        self.end(deps, attempt.fence, number, &result, started.elapsed()).await;
+        let result = self.learn_and_publish(deps, attempt.fence, number, &lock).await;
+        self.end(deps, attempt.fence, number, &result, started.elapsed(), &lock).await;
         result.map(|_| Done::Finished)
     }
 
@@ -126,10 +129,11 @@ impl TrainGeneration {
         deps: &TrainDeps,
         fence: Fence,
         number: GenerationNumber,
+        lock: &Arc<LibraryLock>,
     ) -> Result<Learned, JobError> {
         let parent = deps.catalog.current_generation(&self.library).await?;
         let parent = parent.map(|current| current.number);
-        let learned = self.learn(deps, fence, number, parent).await?;
+        let learned = self.learn(deps, fence, number, parent, lock).await?;
         let report = serde_json::to_value(&learned.report)
             .map_err(|error| JobError::new(Fate::Permanent, format!("the report: {error}")))?;
         let images = learned.report.total_images;
@@ -149,7 +153,7 @@ impl TrainGeneration {
             Published::Superseded(why) => return Err(JobError::superseded(why)),
         };
         tracing::info!(library = %self.library, generation = %number, images, "Training finished, patterns published");
-        self.tell(deps, Version { change, number }).await;
+        self.tell(deps, Version { change, number }, lock).await;
         Ok(learned)
     }
 
@@ -160,6 +164,7 @@ impl TrainGeneration {
         fence: Fence,
         number: GenerationNumber,
         parent: Option<GenerationNumber>,
+        lock: &Arc<LibraryLock>,
     ) -> Result<Learned, JobError> {
         let (show, mut shown) = tokio::sync::watch::channel(TrainingProgress {
             step: "reading the snapshot".to_owned(),
@@ -177,6 +182,7 @@ impl TrainGeneration {
             fence,
             number,
             parent,
+            _lock: Arc::clone(lock),
         };
         // This future is dropped when the lease is lost or the process stops: the thread sees that.
         let wanted = Arc::new(());
@@ -213,7 +219,7 @@ impl TrainGeneration {
     }
 
     /// Makes the copies of the catalogue's word true. What fails here the leader repeats.
-    async fn tell(&self, deps: &TrainDeps, version: Version) {
+    async fn tell(&self, deps: &TrainDeps, version: Version, lock: &Arc<LibraryLock>) {
         if let Err(error) = deps.board.announce(&self.library, version).await {
             tracing::warn!(%error, "the new version is announced by the leader later");
         }
@@ -227,7 +233,9 @@ impl TrainGeneration {
         };
         let (data, library) = (deps.data.clone(), self.library.clone());
         let kept = deps.generations_kept + 1;
+        let held = Arc::clone(lock);
         let linked = tokio::task::spawn_blocking(move || {
+            let _held = held;
             let store = GenerationStore::new(volume::library_dir(&data, &library));
             store.set_current_link(version.number)?;
             if let Some(served) = served {
@@ -253,6 +261,7 @@ impl TrainGeneration {
         number: GenerationNumber,
         result: &Result<Learned, JobError>,
         took: Duration,
+        lock: &Arc<LibraryLock>,
     ) {
         let status = match result {
             Ok(_) => "finished",
@@ -287,8 +296,12 @@ impl TrainGeneration {
             },
         };
         let folder = volume::library_dir(&deps.data, &self.library);
-        let logged =
-            tokio::task::spawn_blocking(move || generation::record_training(&folder, &entry)).await;
+        let held = Arc::clone(lock);
+        let logged = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            generation::record_training(&folder, &entry)
+        });
+        let logged = logged.await;
         if let Ok(Err(error)) = logged {
             tracing::warn!(%error, "the training's log line could not be written");
         }
@@ -310,6 +323,8 @@ struct Building {
     fence: Fence,
     number: GenerationNumber,
     parent: Option<GenerationNumber>,
+    /// This thread may outlive the job that began it.
+    _lock: Arc<LibraryLock>,
 }
 
 impl Building {

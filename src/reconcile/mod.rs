@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::board::{Board, Epoch};
 use crate::catalog::{Catalog, Stage, Stored, WaitingImage};
-use crate::jobs::{AnalyzeImage, Job, JobError};
+use crate::jobs::{AnalyzeImage, Job, JobError, id_prefix};
 use crate::names::{Fence, ImageId, LibraryId};
 use crate::telemetry::metrics;
 
@@ -181,6 +181,10 @@ impl Walk {
         }
         self.pass.waiting += page.len();
         self.after = Some(next);
+        if catalog.library(&library).await?.is_none() {
+            // Purged since the page was read: the purge may have looked at the queue already.
+            queue.discard(&id_prefix::<AnalyzeImage>(&library)).await?;
+        }
         Ok(true)
     }
 }

@@ -13,9 +13,11 @@ mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::follow::Follower;
@@ -104,8 +106,11 @@ pub struct Searcher {
     catalog: Catalog,
     encoder: Arc<TextEncoder>,
     learned: Follower,
-    tails: Arc<Mutex<HashMap<LibraryId, Arc<tokio::sync::Mutex<FollowedTail>>>>>,
+    tails: Arc<Mutex<HashMap<LibraryId, KeptTail>>>,
 }
+
+/// A library's tail, and when that library was first recorded: another one may get its name.
+type KeptTail = (Timestamp, Arc<tokio::sync::Mutex<FollowedTail>>);
 
 impl Searcher {
     /// A searcher that embeds with `encoder` and asks the generations of `learned`.
@@ -136,6 +141,19 @@ impl Searcher {
         found
     }
 
+    /// Lets go of what is kept for libraries that are gone, every `every` until `stop`.
+    pub async fn forget_purged(self, every: Duration, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            let tails = || self.tails.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept: Vec<LibraryId> = tails().keys().cloned().collect();
+            for library in kept {
+                if matches!(self.catalog.library(&library).await, Ok(None)) {
+                    tails().remove(&library);
+                }
+            }
+        }
+    }
+
     async fn answer(
         &self,
         library: &LibraryId,
@@ -143,9 +161,9 @@ impl Searcher {
         limit: usize,
     ) -> Result<Found, SearchError> {
         let query = checked(query)?;
-        if !self.is_known(library).await? {
+        let Some(since) = self.known_since(library).await? else {
             return Ok(Found { hits: Vec::new(), generation: None, widened: Vec::new() });
-        }
+        };
         let generation = self.learned.generation(library).await?;
         let widened =
             generation.as_ref().map(|learned| learned.words.expand(query)).unwrap_or_default();
@@ -159,7 +177,7 @@ impl Searcher {
             said = words::said(&self.catalog, library, &asked, wanted).await?;
             vector = self.stand_in(&widened).await?;
         }
-        let candidates = self.candidates(library, generation.as_ref(), vector, said, wanted);
+        let candidates = self.candidates(library, since, generation.as_ref(), vector, said, wanted);
         let candidates = candidates.await?;
         let images: Vec<ImageId> = candidates.iter().map(|found| found.image.clone()).collect();
         let texts = self.catalog.texts(library, &images).await?;
@@ -169,15 +187,15 @@ impl Searcher {
         Ok(Found { hits, generation, widened })
     }
 
-    /// Whether there is such a library; `main` may be one that nobody has added to yet. Asked
-    /// before anything is kept for it: anyone can name libraries.
-    async fn is_known(&self, library: &LibraryId) -> Result<bool, SearchError> {
-        let tails = || self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        if tails().contains_key(library) || self.catalog.library(library).await?.is_some() {
-            return Ok(true);
+    /// When the library was recorded; `main` may be one that nobody has added to yet. Asked for
+    /// every search: anyone can name libraries, and one that is purged is gone at once.
+    async fn known_since(&self, library: &LibraryId) -> Result<Option<Timestamp>, SearchError> {
+        if let Some(known) = self.catalog.library(library).await? {
+            return Ok(Some(known.created_at));
         }
+        self.tails.lock().unwrap_or_else(PoisonError::into_inner).remove(library);
         if *library == LibraryId::main() {
-            return Ok(false);
+            return Ok(None);
         }
         Err(SearchError::UnknownLibrary(library.clone()))
     }
@@ -205,6 +223,7 @@ impl Searcher {
     async fn candidates(
         &self,
         library: &LibraryId,
+        since: Timestamp,
         generation: Option<&Arc<Generation>>,
         vector: Option<Vec<f32>>,
         said: Vec<ImageId>,
@@ -214,7 +233,7 @@ impl Searcher {
             let unlike = |image| Candidate { image, similarity: 0.0 };
             return Ok(said.into_iter().map(unlike).collect());
         };
-        let tail = self.tail(library);
+        let tail = self.tail(library, since);
         let refreshed = tail
             .lock()
             .await
@@ -226,9 +245,13 @@ impl Searcher {
         Ok(found.await.map_err(|error| SearchError::broke(&error))??)
     }
 
-    fn tail(&self, library: &LibraryId) -> Arc<tokio::sync::Mutex<FollowedTail>> {
+    fn tail(&self, library: &LibraryId, since: Timestamp) -> Arc<tokio::sync::Mutex<FollowedTail>> {
         let mut tails = self.tails.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tails.entry(library.clone()).or_default())
+        let kept = tails.entry(library.clone()).or_insert_with(|| (since, Arc::default()));
+        if kept.0 != since {
+            *kept = (since, Arc::default());
+        }
+        Arc::clone(&kept.1)
     }
 }
 

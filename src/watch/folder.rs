@@ -90,6 +90,8 @@ impl Folder {
                 Ok(()) => next_scan.map_or(self.pace.rescan_every, |at| {
                     at.saturating_duration_since(Instant::now())
                 }),
+                // The library was purged: there is nothing to say of it any more.
+                Err(error) if error.fate == Fate::Superseded => return,
                 Err(error) => {
                     self.say_failure(&error).await;
                     AGAIN_AFTER

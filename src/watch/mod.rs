@@ -67,8 +67,9 @@ impl Watching {
     /// Starts what is to be watched and not yet is, stops what is not any more.
     ///
     /// # Errors
-    /// When the catalogue is away; what runs then runs on.
+    /// When a store is away; what runs then runs on.
     pub async fn step(&mut self, deps: &WatchDeps) -> Result<(), JobError> {
+        let said = deps.board.watches().await?;
         let libraries = deps.catalog.libraries().await?;
         let wanted: BTreeMap<LibraryId, PathBuf> = libraries
             .into_iter()
@@ -77,6 +78,10 @@ impl Watching {
             .collect();
         self.tasks
             .retain(|id, task| wanted.get(id) == Some(&task.root) && !task.running.is_finished());
+        // A task that was just stopped may have spoken last.
+        for library in said.iter().filter(|library| !wanted.contains_key(library)) {
+            deps.board.end_watch(library).await?;
+        }
         for (id, root) in wanted {
             if !self.tasks.contains_key(&id) {
                 tracing::info!(library = %id, root = %root.display(), "watching");

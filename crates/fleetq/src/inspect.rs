@@ -51,6 +51,8 @@ pub struct Totals {
     pub stale: u64,
     /// Brought back from the dead letters.
     pub redriven: u64,
+    /// Removed unfinished because their owner is gone.
+    pub discarded: u64,
 }
 
 /// How many jobs are where.
@@ -139,6 +141,7 @@ impl Queue {
             promoted: total("promoted"),
             stale: total("stale"),
             redriven: total("redriven"),
+            discarded: total("discarded"),
         };
         Ok(Depth { lanes: [lane(0), lane(1), lane(2)], scheduled, claimed, dead, totals })
     }

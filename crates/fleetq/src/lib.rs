@@ -3,6 +3,7 @@
 mod backend;
 mod claim;
 mod connection;
+mod discard;
 mod error;
 mod feeder;
 mod inspect;
@@ -17,6 +18,7 @@ mod stats;
 pub use backend::{FleetBackend, Handle, WorkerOptions};
 pub use claim::{Claim, Ended, Lease, Settle, Settled};
 pub use connection::{ConnectOptions, Connection, connect};
+pub use discard::Discarded;
 pub use error::QueueError;
 pub use inspect::{DeadJob, Depth, HistoryEntry, LaneDepth, Totals};
 pub use job::{Enqueued, Failure, JobState, Lane, NewJob, Place};

@@ -24,6 +24,7 @@ queue_script!(REAP, "lua/reap.lua");
 queue_script!(DEPTH, "lua/depth.lua");
 queue_script!(LOOK, "lua/look.lua");
 queue_script!(REDRIVE, "lua/redrive.lua");
+queue_script!(DISCARD, "lua/discard.lua");
 
 /// Stands alone: it has one key and knows nothing of queues.
 pub(crate) static LEADER: LazyLock<Script> =

@@ -13,6 +13,8 @@ pub struct Model {
     pub generation_change: i64,
     pub train_fence: i64,
     pub watched: bool,
+    pub purging: bool,
+    pub fence_floor: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

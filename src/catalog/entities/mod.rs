@@ -13,4 +13,5 @@ pub mod libraries;
 pub mod outbox;
 pub mod person_constraints;
 pub mod persons;
+pub mod purges;
 pub mod stages;

@@ -12,6 +12,7 @@ mod migrating;
 mod model;
 mod opening;
 mod people;
+mod purging;
 mod telling;
 mod uploads;
 mod writers;

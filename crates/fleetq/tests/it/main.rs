@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod child;
+mod discarding;
 mod g1_one_place;
 mod g2_fenced;
 mod g3_starts;

@@ -1,0 +1,83 @@
+//! Removing the jobs of one owner.
+//! Failure: a job of the owner that stays anywhere, a job of another owner that goes, a worker that
+//! still settles what was taken from it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fleetq::{Lane, NewJob, QueueError, QueueSettings, Settle, Settled};
+
+use crate::harness::{Server, assert_one_place, job};
+
+fn in_lane(id: String, number: usize) -> NewJob {
+    job(id).in_lane(Lane::ALL[number % 3])
+}
+
+#[tokio::test]
+async fn every_job_of_one_owner_goes_and_nobody_elses() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    let mut line = server.raw().await;
+    // Many more than one call looks at, and owners whose names begin alike.
+    let owners = ["a", "a-b", "b"];
+    for number in 0..900 {
+        let jobs = owners.map(|owner| in_lane(format!("look:{owner}:{number}"), number));
+        queue.enqueue_many(jobs.into()).await.unwrap();
+    }
+    for owner in owners {
+        let mut later = job(format!("look:{owner}:later"));
+        later.delay = Some(Duration::from_hours(1));
+        queue.enqueue(later).await.unwrap();
+    }
+    let held = queue.claim("worker", 240).await.unwrap();
+    for claim in &held[..120] {
+        let how = match claim.token % 3 {
+            0 => Settle::Done,
+            1 => Settle::Dead { cause: format!("broke {}", claim.id), chain: Vec::new() },
+            _ => Settle::RetryAfter { delay: Duration::ZERO, cause: "again".to_owned() },
+        };
+        assert_eq!(claim.settle(how).await.unwrap(), Settled::Applied);
+    }
+    let is_a = |id: &str| id.starts_with("look:a:");
+    let before: BTreeSet<String> = states(&mut line).await;
+    let discarded = queue.discard("look:a:").await.unwrap();
+    assert_eq!(discarded.jobs, before.iter().filter(|id| is_a(id)).count() as u64);
+    let taken: Vec<_> = held[120..].iter().filter(|claim| is_a(&claim.id)).collect();
+    assert!(!taken.is_empty() && discarded.history > 0, "{discarded:?}");
+    assert_eq!(discarded.claimed, taken.len() as u64);
+
+    // Nothing names it any more, and whatever else there was is where it was.
+    assert_one_place(&mut line).await;
+    let kept: BTreeSet<String> = before.into_iter().filter(|id| !is_a(id)).collect();
+    assert_eq!(states(&mut line).await, kept);
+    let history = queue.history(1000).await.unwrap();
+    assert!(!history.is_empty() && history.iter().all(|entry| !is_a(&entry.id)), "{history:?}");
+    let dead = queue.dead(1000).await.unwrap();
+    assert!(!dead.is_empty() && dead.iter().all(|job| !is_a(&job.id)), "{dead:?}");
+
+    // Its workers have lost it, the others have not; new tokens are above the one that was told.
+    for claim in &held[120..] {
+        let wanted = if is_a(&claim.id) { Settled::Stale } else { Settled::Applied };
+        assert_eq!(claim.settle(Settle::Done).await.unwrap(), wanted, "{}", claim.id);
+        assert!(claim.token <= discarded.newest_token);
+    }
+    let next = queue.claim("worker", 1).await.unwrap();
+    assert!(next[0].token > discarded.newest_token && !is_a(&next[0].id));
+    let again = queue.discard("look:a:").await.unwrap();
+    assert_eq!((again.jobs, again.history), (0, 0));
+    assert_eq!(queue.depth().await.unwrap().totals.discarded, discarded.jobs);
+}
+
+#[tokio::test]
+async fn a_prefix_that_would_empty_the_queue_is_refused() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    queue.enqueue(job("1")).await.unwrap();
+    let error = queue.discard("").await.unwrap_err();
+    assert!(matches!(error, QueueError::BadName { .. }), "{error}");
+    assert_eq!(queue.depth().await.unwrap().unfinished(), 1);
+}
+
+async fn states(line: &mut redis::aio::MultiplexedConnection) -> BTreeSet<String> {
+    redis::cmd("HKEYS").arg("{test:work}:state").query_async(line).await.unwrap()
+}
