@@ -53,7 +53,8 @@ check: lint ## lint, documentation, licences and advisories, scripts, alert rule
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	@scripts/check-rest
 
-bench: setup ## run the benchmarks
+bench: setup ## run the benchmarks: six minutes; `scripts/bench-table` shows their figures
+	@rm -rf $(or $(CARGO_TARGET_DIR),target)/criterion
 	$(CARGO) bench --workspace --locked
 
 clean-demo: ## delete what demos left in the temporary folder; not while one runs

@@ -1,6 +1,7 @@
 //! Analyze one image and store what was seen.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -85,7 +86,7 @@ impl Job for AnalyzeImage {
         let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await;
         let seen = seen.map_err(|error| JobError::from(error).about(&self.path))?;
         let learned = deps.learned.generation(&self.library).await?;
-        let enriched = learned.as_ref().map(|generation| self.enrich(&seen, generation));
+        let (seen, enriched) = self.enrich(seen, learned).await?;
         let pack = deps.vision.pack().to_string();
         let analysis = self.row(&photo, hash, seen, enriched, pack);
         let stored = deps
@@ -145,19 +146,36 @@ impl AnalyzeImage {
         }
     }
 
-    fn enrich(&self, seen: &Seen, generation: &Generation) -> Enrichment {
-        let tags: Vec<String> = seen.tags.iter().map(|tag| tag.name.clone()).collect();
-        let analysis = Analysis {
-            image: &self.image,
-            description: seen.description.as_deref(),
-            tags: &tags,
-            categories: &seen.categories,
-            declined: &[],
-            space: &seen.space,
-            embedding: Some(&seen.embedding),
-        };
-        enrich(&analysis, generation)
+    /// Looking for near-duplicates compares with up to 50,000 vectors: away from the async threads.
+    async fn enrich(
+        &self,
+        seen: Seen,
+        learned: Option<Arc<Generation>>,
+    ) -> Result<(Seen, Option<Enrichment>), JobError> {
+        let Some(generation) = learned else { return Ok((seen, None)) };
+        let image = self.image.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let enriched = apply(&image, &seen, &generation);
+            (seen, Some(enriched))
+        });
+        work.await.map_err(|panic| {
+            JobError::new(Fate::Poison, format!("enriching {}: {panic}", self.path))
+        })
     }
+}
+
+fn apply(image: &ImageId, seen: &Seen, generation: &Generation) -> Enrichment {
+    let tags: Vec<String> = seen.tags.iter().map(|tag| tag.name.clone()).collect();
+    let analysis = Analysis {
+        image,
+        description: seen.description.as_deref(),
+        tags: &tags,
+        categories: &seen.categories,
+        declined: &[],
+        space: &seen.space,
+        embedding: Some(&seen.embedding),
+    };
+    enrich(&analysis, generation)
 }
 
 async fn timed<T>(name: &'static str, work: impl Future<Output = T>) -> T {

@@ -23,6 +23,8 @@ const LAYERS_MAX: usize = 16;
 const ATTEMPTS: u32 = 2;
 /// Vectors that are asked for themselves, evenly spread.
 const ASKED_MAX: usize = 10_000;
+/// Rows without a way to them that are given one; a graph with more is a bad graph.
+const LOST_MAX: usize = 1000;
 /// The share of them that must find themselves.
 const FOUND_MIN: f64 = 0.99;
 
@@ -51,7 +53,7 @@ pub(super) fn build(
     for attempt in 1..=ATTEMPTS {
         let order = insertion_order(ids.len(), attempt);
         let graph = link_all(&exact, &order, tick)?;
-        match gate(freeze(&exact, &graph), attempt) {
+        match gate(reach_all(freeze(&exact, &graph)), attempt) {
             Ok(built) => return Ok(built),
             Err(count) => lost = count,
         }
@@ -170,6 +172,24 @@ fn freeze(exact: &Index, graph: &Graph<'_>) -> Index {
         .expect("every row is on layer 0 and every link stays on its layer")
 }
 
+/// Gives every row that no way leads to a link from the nearest row that is reached. Pruning may
+/// take the last link to a photo in a tight group; the group is then still the way to it.
+fn reach_all(index: Index) -> Index {
+    let lost = index.unreachable_rows();
+    if lost.is_empty() || lost.len() > LOST_MAX {
+        return index;
+    }
+    let nearest = |row: u32| {
+        let vector = index.vector(row);
+        let reached = (0..index.len() as u32).filter(|other| lost.binary_search(other).is_err());
+        reached
+            .max_by(|a, b| dot(vector, index.vector(*a)).total_cmp(&dot(vector, index.vector(*b))))
+    };
+    let links: Vec<(u32, u32)> =
+        lost.iter().filter_map(|row| Some((nearest(*row)?, *row))).collect();
+    index.with_links(&links).expect("both ends of every link are rows of this index")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +243,24 @@ mod tests {
         let alone = Index::exact(8, unit_vectors(1, 5, 8), &ids(5));
         let index = alone.with_graph(vec![layer], 0).unwrap();
         assert_eq!(gate(index, 1).unwrap_err(), 4);
+    }
+
+    #[test]
+    fn a_row_that_lost_its_last_link_gets_one_from_its_nearest() {
+        // 0 leads to 1 and 2; 3 and 4 lead to others, and nobody leads to them.
+        let layer = Layer {
+            members: Vec::new(),
+            offsets: vec![0, 2, 3, 4, 5, 6],
+            neighbours: vec![1, 2, 0, 0, 4, 3],
+        };
+        let (count, dim) = (5, 8);
+        let vectors = unit_vectors(4, count, dim);
+        let index = Index::exact(dim, vectors, &ids(count)).with_graph(vec![layer], 0).unwrap();
+        assert_eq!(index.unreachable_rows(), [3, 4]);
+        let whole = reach_all(index);
+        assert_eq!(whole.unreachable(), 0);
+        assert!((0..count as u32).all(|row| whole.finds_itself(row)));
+        assert_eq!(gate(whole, 1).unwrap().self_retrieval, 1.0);
     }
 
     #[test]

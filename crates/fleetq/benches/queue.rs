@@ -2,49 +2,25 @@
 //! Run with `cargo bench -p fleetq`; the numbers are jobs per second of one client.
 #![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros; a bench may fail loudly")]
 
-use std::process::{Child, Command, Stdio};
+mod server;
+
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fleetq::{ConnectOptions, NewJob, Queue, QueueSettings, Settle, connect};
+use fleetq::{Queue, Settle};
 use tokio::runtime::Runtime;
 
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn open(folder: &std::path::Path) -> (Server, Queue) {
-    let socket = folder.join("redis.sock");
-    let server = Command::new("redis-server")
-        .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
-        .arg(&socket)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let wait_at_open = Duration::from_secs(10);
-    let options = ConnectOptions { wait_at_open, ..ConnectOptions::default() };
-    let url = format!("redis+unix://{}", socket.display());
-    let redis = connect(&url, options).await.unwrap();
-    (Server(server), Queue::open(&redis, "bench", "empty", QueueSettings::default()).await.unwrap())
-}
-
-fn jobs(from: u64, count: u64) -> Vec<NewJob> {
-    (from..from + count).map(|n| NewJob::new(n.to_string(), "empty", "")).collect()
-}
+use server::{Persistence, jobs, open};
 
 fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let runtime = Runtime::new().unwrap();
-    let (_server, queue) = runtime.block_on(open(folder.path()));
+    let (_server, queue) = runtime.block_on(open(folder.path(), Persistence::None));
     let mut next = 0;
     for batch in [1_u64, 10, 200] {
         let mut group = criterion.benchmark_group(format!("batches_of_{batch}"));
         group.throughput(Throughput::Elements(batch));
+        group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
         group.bench_function("enqueue", |bencher| {
             bencher.iter_custom(|rounds| {
                 runtime.block_on(async {

@@ -26,6 +26,7 @@ use crate::feeder::{Feeder, give_back};
 use crate::job::check_name;
 use crate::keeper::Leases;
 use crate::queue::Queue;
+use crate::settler::Settler;
 use crate::stats::{Counters, Stats};
 
 const SLOTS_MAX: usize = 10_000;
@@ -151,6 +152,7 @@ impl FleetBackend {
             leases: Arc::clone(&self.handle.leases),
             counters: Arc::clone(&self.handle.counters),
             stop: self.handle.stop.clone(),
+            settler: Settler::start(self.queue.clone()),
             claims: sender,
         };
         let feeder = tokio::spawn(feeder.run());

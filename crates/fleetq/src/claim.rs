@@ -15,6 +15,7 @@ use crate::error::QueueError;
 use crate::job::Lane;
 use crate::keeper::Leases;
 use crate::queue::Queue;
+use crate::settler::Settler;
 
 const CAUSE_BYTES_MAX: usize = 4096;
 const CHAIN_MAX: usize = 16;
@@ -166,22 +167,33 @@ impl Claim {
             return Ok(Settled::Stale);
         }
         hold.held.settling.store(true, Ordering::SeqCst);
-        let patience = if hold.is_kept() { SETTLE_PATIENCE } else { Duration::ZERO };
-        let started = Instant::now();
-        let result = loop {
-            match hold.queue.settle(&self.lease, how.clone()).await {
-                // Each try has its own patience, so this loop needs no pause.
-                Err(error) if error.is_transient() && started.elapsed() < patience => {
-                    tracing::warn!(job = %self.id, %error, "settling waits for redis");
-                }
-                result => break result,
-            }
+        let together = match &hold.settler {
+            Some(settler) => settler.settle(&self.lease, &how).await,
+            None => None,
+        };
+        let result = match together {
+            Some(settled) => Ok(settled),
+            None => self.settle_alone(how).await,
         };
         hold.held.settling.store(false, Ordering::SeqCst);
         if result.is_ok() {
             hold.release();
         }
         result
+    }
+
+    async fn settle_alone(&self, how: Settle) -> Result<Settled, QueueError> {
+        let patience = if self.hold.is_kept() { SETTLE_PATIENCE } else { Duration::ZERO };
+        let started = Instant::now();
+        loop {
+            match self.hold.queue.settle(&self.lease, how.clone()).await {
+                // Each try has its own patience, so this loop needs no pause.
+                Err(error) if error.is_transient() && started.elapsed() < patience => {
+                    tracing::warn!(job = %self.id, %error, "settling waits for redis");
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Fires when the handler must stop; [`Claim::ended`] says why.
@@ -271,13 +283,15 @@ pub(crate) struct Hold {
     pub(crate) queue: Queue,
     pub(crate) held: Arc<Held>,
     pub(crate) leases: Option<Arc<Leases>>,
+    pub(crate) settler: Option<Settler>,
     pub(crate) permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Hold {
     /// For a claim that nobody renews.
     pub(crate) fn unattended(queue: Queue, lease: Lease) -> Self {
-        Self { queue, held: Held::new(lease, None), leases: None, permit: Mutex::new(None) }
+        let held = Held::new(lease, None);
+        Self { queue, held, leases: None, settler: None, permit: Mutex::new(None) }
     }
 
     fn is_kept(&self) -> bool {

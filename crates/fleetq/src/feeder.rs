@@ -13,6 +13,7 @@ use crate::claim::{Claim, Held, Hold, Settle};
 use crate::connection::{Effort, Request};
 use crate::keeper::{Leases, Trouble};
 use crate::queue::Queue;
+use crate::settler::Settler;
 use crate::stats::{Counters, add};
 
 /// An idle worker looks for itself after this long.
@@ -30,6 +31,7 @@ pub(crate) struct Feeder {
     pub(crate) leases: Arc<Leases>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
+    pub(crate) settler: Settler,
     pub(crate) claims: mpsc::Sender<Claim>,
 }
 
@@ -93,6 +95,8 @@ impl Feeder {
         if self.stop.is_cancelled() || self.worker.is_shutting_down() {
             return None;
         }
+        // Claims that were settled together give their slots back one after the other: let them.
+        tokio::task::yield_now().await;
         let mut permits = vec![first];
         while permits.len() < CLAIM_MAX {
             match Arc::clone(&self.slots).try_acquire_owned() {
@@ -116,6 +120,7 @@ impl Feeder {
                 queue: self.queue.clone(),
                 held,
                 leases: Some(Arc::clone(&self.leases)),
+                settler: Some(self.settler.clone()),
                 permit: Some(permit).into(),
             };
             kept.push(claim);

@@ -13,6 +13,7 @@ mod keys;
 mod leader;
 mod queue;
 mod scripts;
+mod settler;
 mod stats;
 
 pub use backend::{FleetBackend, Handle, WorkerOptions};

@@ -9,6 +9,7 @@
 mod file;
 mod search;
 
+use std::collections::BTreeMap;
 use std::io;
 
 use crate::names::ImageId;
@@ -101,6 +102,32 @@ impl Index {
     pub fn with_graph(mut self, layers: Vec<Layer>, entry: u32) -> Result<Self, IndexError> {
         self.layers = layers;
         self.entry = entry;
+        self.check_graph()?;
+        Ok(self)
+    }
+
+    /// The same graph with more links on its lowest layer, each from one row to another.
+    ///
+    /// # Errors
+    /// A row that is not there.
+    pub fn with_links(mut self, links: &[(u32, u32)]) -> Result<Self, IndexError> {
+        let Some(lowest) = self.layers.first_mut() else { return Ok(self) };
+        let mut added: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (from, to) in links {
+            added.entry(*from).or_default().push(*to);
+        }
+        let mut layer = Layer { offsets: vec![0], ..Layer::default() };
+        for (row, ends) in lowest.offsets.windows(2).enumerate() {
+            layer.neighbours.extend(&lowest.neighbours[ends[0] as usize..ends[1] as usize]);
+            layer.neighbours.extend(added.remove(&(row as u32)).into_iter().flatten());
+            layer.offsets.push(layer.neighbours.len() as u32);
+        }
+        if let Some(row) = added.keys().next() {
+            return Err(IndexError::Malformed(format!(
+                "a link begins at row {row}, which is not there"
+            )));
+        }
+        *lowest = layer;
         self.check_graph()?;
         Ok(self)
     }

@@ -194,8 +194,13 @@ impl Index {
     /// Rows that no way from the entry leads to: from layer to layer downwards, whatever was
     /// reached above is a start below. A good graph has none.
     pub fn unreachable(&self) -> usize {
+        self.unreachable_rows().len()
+    }
+
+    /// The rows that [`Index::unreachable`] counts, ascending.
+    pub fn unreachable_rows(&self) -> Vec<u32> {
         if self.layers.is_empty() {
-            return 0;
+            return Vec::new();
         }
         let mut reached = vec![false; self.len()];
         reached[self.entry as usize] = true;
@@ -211,7 +216,7 @@ impl Index {
                 }
             }
         }
-        reached.iter().filter(|reached| !**reached).count()
+        (0..self.len() as u32).filter(|row| !reached[*row as usize]).collect()
     }
 }
 

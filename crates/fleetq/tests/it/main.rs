@@ -16,4 +16,6 @@ mod harness;
 mod inputs;
 mod keys;
 mod leader;
+mod slow;
+mod together;
 mod wake;
