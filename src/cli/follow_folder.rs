@@ -21,7 +21,7 @@ pub async fn follow_folder(client: &Client, library: &LibraryId) {
         if let Ok(now) = look(client, library).await
             && now.watch.as_ref().is_some_and(|watch| watch.is_of(started))
         {
-            shown.show(now);
+            shown.show(&now);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -56,7 +56,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn show(&mut self, now: Now) {
+    fn show(&mut self, now: &Now) {
         let Some(watch) = &now.watch else { return };
         if watch.state == WatchState::Scanning {
             let scan = self.scan.get_or_insert_with(|| Progress::new("look", "files", 0, false));
@@ -81,7 +81,7 @@ impl Shown {
             analysis.set(most);
             analysis.finish();
         }
-        let line = line(&now, watch);
+        let line = line(now, watch);
         if line != self.last_line {
             eprintln!("{line}");
             self.last_line = line;

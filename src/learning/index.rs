@@ -260,7 +260,7 @@ mod tests {
         let whole = reach_all(index);
         assert_eq!(whole.unreachable(), 0);
         assert!((0..count as u32).all(|row| whole.finds_itself(row)));
-        assert_eq!(gate(whole, 1).unwrap().self_retrieval, 1.0);
+        assert!(gate(whole, 1).unwrap().self_retrieval > 0.999);
     }
 
     #[test]

@@ -210,10 +210,17 @@ fn found(relative: &Path, facts: &Metadata) -> Found {
 }
 
 fn not_taken(relative: &Path, why: &str) -> Found {
-    // Escaped: a name may hold what a terminal would obey, or bytes that are no text.
-    let quoted = format!("{:?}", relative.as_os_str());
-    let name = quoted.trim_matches('"').to_owned();
-    Found::NotTaken { name, why: why.to_owned() }
+    Found::NotTaken { name: printable(relative), why: why.to_owned() }
+}
+
+/// A name may hold what a terminal would obey, or bytes that are no text: both are escaped.
+fn printable(path: &Path) -> String {
+    let mut name = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name.extend(chunk.valid().escape_debug());
+        name.extend(chunk.invalid().escape_ascii().map(char::from));
+    }
+    name
 }
 
 /// A folder that cannot be read; nothing where it has gone since.
@@ -303,11 +310,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join(OsStr::from_bytes(b"caf\xe9.jpg")));
         write(&folder.path().join("line\nbreak.jpg"));
+        write(&folder.path().join("größe\r.jpg"));
         let (files, not_taken) = walked(&tree(folder.path()));
         assert!(files.is_empty(), "{files:?}");
         assert!(not_taken[0].1.contains("UTF-8") && not_taken[1].1.contains("rename"));
-        assert_eq!(not_taken[0].0, r"caf\xE9.jpg");
-        assert_eq!(not_taken[1].0, r"line\nbreak.jpg");
+        assert_eq!(not_taken[0].0, r"caf\xe9.jpg");
+        assert_eq!(not_taken[1].0, r"größe\r.jpg");
+        assert_eq!(not_taken[2].0, r"line\nbreak.jpg");
     }
 
     #[test]

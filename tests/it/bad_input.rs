@@ -22,12 +22,14 @@ use eyefleet::volume;
 use fleetq::{ConnectOptions, Lane, NewJob, Queue, QueueSettings};
 use serde_json::Value;
 
-use crate::support::{Redis, Running, eyefleet, photos, run, stderr, stdout, wait_for};
+use crate::support::{
+    Redis, Running, database_url, eyefleet, photos, run, stderr, stdout, wait_for,
+};
 
 /// Roles started by hand on one data folder.
 struct Fleet {
     data: PathBuf,
-    catalogue: PathBuf,
+    database_url: String,
     redis: Redis,
     /// What each command runs under, such as `nsenter`.
     prefix: Vec<String>,
@@ -38,17 +40,13 @@ impl Fleet {
         let mut command = under(&self.prefix, &eyefleet(&self.data));
         command
             .env("REDIS_URL", self.redis.url())
-            .env("DATABASE_URL", self.database_url())
+            .env("DATABASE_URL", &self.database_url)
             .env("EYEFLEET_SERVE__LISTEN", "127.0.0.1:0");
         command
     }
 
     fn role(&self, name: &str) -> Running {
         Running::start(self.command().args(["run", name]))
-    }
-
-    fn database_url(&self) -> String {
-        format!("sqlite://{}", self.catalogue.display())
     }
 
     /// Where photos lie that the fleet is told of in their place.
@@ -170,8 +168,8 @@ async fn upload(catalog: &Catalog, queue: &Queue, paths: &[&str]) {
 async fn every_bad_file_has_a_reason_and_costs_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let data = std::fs::canonicalize(folder.path()).unwrap();
-    let catalogue = data.join("by-hand.sqlite");
-    let mut fleet = Fleet { data, catalogue, redis: Redis::start(), prefix: Vec::new() };
+    let database_url = database_url(&data.join("by-hand.sqlite"));
+    let mut fleet = Fleet { data, database_url, redis: Redis::start(), prefix: Vec::new() };
     let root = fleet.originals();
     photos(&root.join("good"), 4);
     for (name, bytes) in files::strange() {
@@ -210,7 +208,7 @@ async fn every_bad_file_has_a_reason_and_costs_nothing_else() {
         said.push(RelativePath::new(outside).unwrap_err().to_string());
     }
 
-    let catalog = Catalog::open(&fleet.database_url(), Clock::system()).await.unwrap();
+    let catalog = Catalog::open(&fleet.database_url, Clock::system()).await.unwrap();
     let queue = fleet.queue("analyze").await;
     upload(&catalog, &queue, &recorded).await;
     let status = wait_for("every image to have its state", || {
@@ -259,8 +257,8 @@ async fn every_bad_file_has_a_reason_and_costs_nothing_else() {
 fn add_refuses_what_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_owned();
-    let catalogue = data.join("by-hand.sqlite");
-    let fleet = Fleet { data, catalogue, redis: Redis::start(), prefix: Vec::new() };
+    let database_url = database_url(&data.join("by-hand.sqlite"));
+    let fleet = Fleet { data, database_url, redis: Redis::start(), prefix: Vec::new() };
     let gone = folder.path().join("no-such-folder");
     let added = run(fleet.command().arg("add").arg(&gone));
     assert_eq!(added.status.code(), Some(1));

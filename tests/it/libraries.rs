@@ -17,7 +17,7 @@ use eyefleet::names::{Fence, ImageId, LibraryId, RelativePath};
 use eyefleet::vision::Pack;
 use serde_json::{Value, json};
 
-use crate::support::{Up, eyefleet, get, run, stdout};
+use crate::support::{Up, database_url, eyefleet, get, run, stdout};
 
 /// The other library's name begins with this one's, as that of a careless prefix would.
 const KEPT: &str = "quokka";
@@ -34,7 +34,7 @@ fn name(text: &str) -> LibraryId {
 }
 
 async fn catalog(data: &Path) -> Catalog {
-    let url = format!("sqlite://{}", data.join("catalog.sqlite").display());
+    let url = database_url(&data.join("catalog.sqlite"));
     Catalog::open(&url, Clock::system()).await.unwrap()
 }
 

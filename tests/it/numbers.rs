@@ -111,7 +111,7 @@ async fn prepared(
     redis: &Redis,
     photos: usize,
 ) -> (Vec<AnalyzeImage>, AnalyzeDeps) {
-    let url = format!("sqlite://{}", data.join("catalog.sqlite").display());
+    let url = crate::support::database_url(&data.join("catalog.sqlite"));
     let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
     let library = LibraryId::main();
     catalog.ensure_library(&library, root).await.unwrap();

@@ -14,7 +14,7 @@ use eyefleet::names::LibraryId;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Running, eyefleet, photos, run, stderr, wait_for};
+use crate::support::{Running, database_url, eyefleet, photos, run, stderr, wait_for};
 
 /// A Redis that keeps its jobs in files and may be killed, emptied and set otherwise.
 struct Server {
@@ -146,7 +146,7 @@ struct Counter {
 impl Counter {
     fn open(fleet: &Fleet) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let url = format!("sqlite://{}", fleet.data().join("catalog.sqlite").display());
+        let url = database_url(&fleet.data().join("catalog.sqlite"));
         let catalog = runtime.block_on(Catalog::open(&url, Clock::system())).unwrap();
         Self { runtime, catalog }
     }

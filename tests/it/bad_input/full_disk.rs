@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Fleet, now};
-use crate::support::{Redis, Running, get, photos, run, stderr, stdout, wait_for};
+use crate::support::{Redis, Running, database_url, get, photos, run, stderr, stdout, wait_for};
 
 /// A small file system at one place, in a mount namespace of its own. It lives as long as the
 /// process that holds the namespace.
@@ -108,7 +108,7 @@ fn a_full_disk_stops_exports_and_trainings_and_loses_nothing() {
     let data = std::fs::canonicalize(folder.path()).unwrap();
     let Some(disk) = SmallDisk::at(&data.join("libraries/main"), 2) else { return };
     let fleet = Fleet {
-        catalogue: data.join("by-hand.sqlite"),
+        database_url: database_url(&data.join("by-hand.sqlite")),
         data: data.clone(),
         redis: Redis::start(),
         prefix: disk.enter.clone(),
@@ -180,7 +180,8 @@ async fn analyses_wait_while_the_disk_of_the_catalogue_is_full() {
     let data = std::fs::canonicalize(folder.path()).unwrap();
     let Some(disk) = SmallDisk::at(&data.join("database"), 16) else { return };
     let fleet = Fleet {
-        catalogue: data.join("database/catalog.sqlite"),
+        // Always SQLite: it is its file that has no room.
+        database_url: format!("sqlite://{}", data.join("database/catalog.sqlite").display()),
         data: data.clone(),
         redis: Redis::start(),
         prefix: disk.enter.clone(),

@@ -3,13 +3,13 @@
 use eyefleet::fate::Fate;
 use eyefleet::library_lock;
 use rustix::process::Signal;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
 use super::*;
 use crate::support::{Redis, Running, photos, stderr, wait_for};
 
 async fn database(data: &Path) -> DatabaseConnection {
-    Database::connect(format!("sqlite://{}", data.join("catalog.sqlite").display())).await.unwrap()
+    Database::connect(database_url(&data.join("catalog.sqlite"))).await.unwrap()
 }
 
 async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
@@ -20,21 +20,37 @@ async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
 
 /// Every row of every table as text, by table.
 async fn dump(database: &DatabaseConnection, only: &str) -> BTreeMap<String, Vec<String>> {
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
+    let postgres = database.get_database_backend() == DbBackend::Postgres;
+    let tables = if postgres {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+    };
     let mut all = BTreeMap::new();
     for table in ask(database, tables).await {
-        let columns =
-            ask(database, &format!("SELECT name FROM pragma_table_info('{table}')")).await;
+        let columns = if postgres {
+            format!(
+                "SELECT column_name::text FROM information_schema.columns
+                 WHERE table_name = '{table}' ORDER BY ordinal_position"
+            )
+        } else {
+            format!("SELECT name FROM pragma_table_info('{table}')")
+        };
+        let columns = ask(database, &columns).await;
         if !only.is_empty() && !columns.iter().any(|column| column == "library") {
             continue;
         }
         // Blobs as hex digits.
-        let quoted: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+        let quote = |column: &String| match postgres {
+            true => format!("quote_nullable({column}::text)"),
+            false => format!("quote({column})"),
+        };
+        let quoted: Vec<String> = columns.iter().map(quote).collect();
         let row = quoted.join(" || ");
-        all.insert(
-            table.clone(),
-            ask(database, &format!("SELECT {row} FROM {table} {only}")).await,
-        );
+        // The order of rows is nobody's promise.
+        let mut rows = ask(database, &format!("SELECT {row} FROM {table} {only}")).await;
+        rows.sort();
+        all.insert(table.clone(), rows);
     }
     all
 }
@@ -126,8 +142,9 @@ async fn a_purged_library_is_gone_from_every_store() {
 
     // Every table, and every byte of the database's files.
     for (table, rows) in dump(&database, "").await {
-        let hex = eyefleet::snapshot::durable::hex(PURGED_TRACE.as_bytes()).to_uppercase();
-        let is_left = |row: &String| row.contains(PURGED_TRACE) || row.contains(&hex);
+        let hex = eyefleet::snapshot::durable::hex(PURGED_TRACE.as_bytes());
+        let is_left =
+            |row: &String| row.contains(PURGED_TRACE) || row.to_lowercase().contains(&hex);
         assert!(!rows.iter().any(is_left), "in table {table}");
     }
     assert_eq!(catalog.library(&name(PURGED)).await.unwrap(), None);
