@@ -1,5 +1,6 @@
 //! What lies beneath a path: the kind of its file system, its free space, whether it is a network's.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,41 @@ pub fn of(path: &Path) -> io::Result<Filesystem> {
     })
 }
 
+/// One mount of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mount {
+    /// Where it is.
+    pub at: PathBuf,
+    /// Its number, which another mount at the same place does not have.
+    pub id: u64,
+}
+
+/// The mount that holds `path`, and those beneath it.
+///
+/// # Errors
+/// Where the system does not say.
+pub fn mounts_of(path: &Path) -> io::Result<Vec<Mount>> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(mounts_in(&mounts, path))
+}
+
+fn mounts_in(mounts: &str, path: &Path) -> Vec<Mount> {
+    let mut all: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    for line in mounts.lines() {
+        let mut words = line.split(' ');
+        let id = words.next().and_then(|id| id.parse().ok());
+        if let (Some(id), Some(at)) = (id, words.nth(3)) {
+            // Of two at one place the later one is seen.
+            all.insert(PathBuf::from(unescaped(at)), id);
+        }
+    }
+    let holder =
+        all.keys().filter(|at| path.starts_with(at)).max_by_key(|at| at.components().count());
+    let holder = holder.cloned();
+    let concerns = |at: &PathBuf| Some(at) == holder.as_ref() || at.starts_with(path);
+    all.into_iter().filter(|(at, _)| concerns(at)).map(|(at, id)| Mount { at, id }).collect()
+}
+
 /// Kind and place of the mount that holds `path`: the longest one, of equals the last mounted.
 /// The format is that of proc(5): `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`.
 fn mount_of(mounts: &str, path: &Path) -> Option<(String, PathBuf)> {
@@ -106,6 +142,18 @@ mod tests {
         ] {
             assert_eq!(mount_of(MOUNTS, Path::new(path)).unwrap().0, kind, "{path}");
         }
+    }
+
+    #[test]
+    fn a_folder_stands_on_its_own_mount_and_holds_those_beneath() {
+        let at = |path: &str| -> Vec<(String, u64)> {
+            let mounts = mounts_in(MOUNTS, Path::new(path));
+            mounts.into_iter().map(|it| (it.at.display().to_string(), it.id)).collect()
+        };
+        assert_eq!(at("/mnt/my nas/photos"), [("/mnt/my nas".to_owned(), 30)]);
+        assert_eq!(at("/mnt/disk"), [("/mnt/disk".to_owned(), 32)]);
+        let beneath = ["/", "/mnt/disk", "/mnt/diskette", "/mnt/my nas"];
+        assert_eq!(at("/mnt").iter().map(|(at, _)| at.as_str()).collect::<Vec<_>>(), beneath);
     }
 
     #[test]

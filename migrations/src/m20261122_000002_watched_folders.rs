@@ -24,10 +24,14 @@ impl MigrationTrait for Change {
     }
 }
 
-const STATEMENTS: [&str; 3] = [
+const STATEMENTS: [&str; 5] = [
     "ALTER TABLE libraries ADD COLUMN watched {flag} NOT NULL DEFAULT FALSE",
+    // What was mounted there at the last good look, JSON: what is missing of it is not deleted.
+    "ALTER TABLE libraries ADD COLUMN mounts {text} NOT NULL DEFAULT '[]'",
     // Size and times of the file as it was recorded: the same stamp needs no second look.
     "ALTER TABLE images ADD COLUMN stamp {text}",
     // A file that moved is looked for among those of its size.
     "CREATE INDEX images_by_bytes ON images (library, bytes) WHERE removed_at IS NULL",
+    // What was removed since a moment.
+    "CREATE INDEX images_removed ON images (library, removed_at) WHERE removed_at IS NOT NULL",
 ];

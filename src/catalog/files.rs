@@ -6,14 +6,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::columns::{Row, signed, unsigned};
 use super::entities::images::{Column, Entity, Model};
-use super::entities::{analyses, faces, stages};
+use super::entities::{analyses, corrections, faces, stages};
 use super::{Catalog, ROWS_MAX, Result, StageState, libraries};
-use crate::names::{ImageId, LibraryId, RelativePath};
+use crate::names::{ImageId, LibraryId, RelativePath, Revision};
 
 /// A living image as the file it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct KnownFile {
     pub stamp: Option<String>,
     /// The hash of its content, once somebody has read it.
     pub content_hash: Option<String>,
+    /// When it was recorded first; text that sorts as time does.
+    pub created_at: String,
 }
 
 /// An image whose file lies elsewhere now.
@@ -41,6 +45,17 @@ pub struct MovedFile {
     pub to: RelativePath,
     /// The stamp of the file there.
     pub stamp: String,
+}
+
+/// What came of a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It lies there now, and what was seen of it stays.
+    Kept,
+    /// It lies there now and waits as this revision: the job of the one before has the old path.
+    Again(Revision),
+    /// It is not at its old path any more, or another image is at the new one.
+    Refused,
 }
 
 impl Catalog {
@@ -116,71 +131,134 @@ impl Catalog {
         files.all(&self.read).await?.iter().map(KnownFile::read).collect()
     }
 
-    /// Those of `ids` that living images hold.
+    /// At most `limit` living images whose originals have one of these sizes and on which the owner
+    /// has said nothing, the youngest first.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn younger_of_sizes(
+        &self,
+        library: &LibraryId,
+        sizes: &[u64],
+        limit: u64,
+    ) -> Result<Vec<KnownFile>> {
+        let mut found = Vec::new();
+        for sizes in sizes.chunks(ROWS_MAX) {
+            let rows = living(library)
+                .filter(Column::Bytes.is_in(sizes.iter().map(|size| signed(*size))))
+                .filter(Column::Image.not_in_subquery(corrected(library)))
+                .order_by_desc(Column::CreatedAt)
+                .limit(limit)
+                .all(&self.read)
+                .await?;
+            for row in &rows {
+                found.push(KnownFile::read(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of `ids` that belong to somebody: to a living image (`None`), or to a removed one on
+    /// which the owner has said something, with the hash of its content where that is known.
     ///
     /// # Errors
     /// A failure of the database.
-    pub async fn living_ids(
+    pub async fn held_ids(
         &self,
         library: &LibraryId,
         ids: &[ImageId],
-    ) -> Result<HashSet<String>> {
-        let mut held = HashSet::new();
+    ) -> Result<HashMap<String, Option<String>>> {
+        let mut held = HashMap::new();
         for ids in ids.chunks(ROWS_MAX) {
-            let found: Vec<String> = living(library)
-                .select_only()
-                .column(Column::Image)
+            let with_words = Condition::any()
+                .add(Column::RemovedAt.is_null())
+                .add(Column::Image.in_subquery(corrected(library)));
+            let rows = Entity::find()
+                .filter(Column::Library.eq(library.as_str()))
                 .filter(Column::Image.is_in(ids.iter().map(ImageId::as_str)))
-                .into_tuple()
+                .filter(with_words)
                 .all(&self.read)
                 .await?;
-            held.extend(found);
+            for row in rows {
+                let of_removed = row.removed_at.and(row.content_hash);
+                held.insert(row.image, of_removed);
+            }
         }
         Ok(held)
     }
 
-    /// Records that files lie elsewhere now, their content unchanged, and answers for each whether
-    /// it was. Refused (`false`) where the image is not at its old path any more, where the new path
-    /// belongs to another, or while the image waits: a job with the old path is under way then, and
-    /// the move is a change like any other.
+    /// Records that files lie elsewhere now, their content unchanged, and that others were `replaced`
+    /// by them, which removes those; answers for each of `moved`. All places change at once, so that
+    /// files may take each other's.
     ///
     /// # Errors
     /// `UnknownLibrary`, or a failure of the database; then nothing was recorded.
-    pub async fn move_files(&self, library: &LibraryId, moved: &[MovedFile]) -> Result<Vec<bool>> {
+    pub async fn move_files(
+        &self,
+        library: &LibraryId,
+        moved: &[MovedFile],
+        replaced: &[KnownFile],
+    ) -> Result<Vec<Moved>> {
         let change = self.begin().await?;
         libraries::locked(&change, library).await?;
         let now = self.now_text();
+        remove_still_there(&change, library, replaced, &now).await?;
+        let allowed = allowed_moves(&change, library, moved).await?;
+        // Off the index of living paths first: no order of writing then meets a path still taken.
+        let leaving = moved.iter().filter(|file| allowed.contains(file.image.as_str()));
+        Entity::update_many()
+            .col_expr(Column::RemovedAt, Expr::value(now.as_str()))
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Image.is_in(leaving.map(|file| file.image.as_str())))
+            .exec(&change)
+            .await?;
         let mut done = Vec::with_capacity(moved.len());
         for file in moved {
-            let waits = stages::Entity::find()
-                .filter(stages::Column::Library.eq(library.as_str()))
-                .filter(stages::Column::Image.eq(file.image.as_str()))
-                .filter(stages::Column::State.eq(StageState::Waiting.as_str()))
-                .one(&change)
-                .await?;
-            let taken = living(library).filter(Column::Path.eq(file.to.as_str())).one(&change);
-            if waits.is_some() || taken.await?.is_some() {
-                done.push(false);
-                continue;
+            if allowed.contains(file.image.as_str()) {
+                done.push(arrive(&change, library, file, &now).await?);
+            } else {
+                done.push(Moved::Refused);
             }
-            let set = Entity::update_many()
-                .col_expr(Column::Path, Expr::value(file.to.as_str()))
-                .col_expr(Column::Stamp, Expr::value(file.stamp.as_str()))
-                .col_expr(Column::UpdatedAt, Expr::value(now.as_str()))
-                .filter(Column::Library.eq(library.as_str()))
-                .filter(Column::Image.eq(file.image.as_str()))
-                .filter(Column::Path.eq(file.from.as_str()))
-                .filter(Column::RemovedAt.is_null())
-                .exec(&change)
-                .await?;
-            done.push(set.rows_affected > 0);
         }
         change.commit().await?;
         Ok(done)
     }
 
+    /// Moves `gone`, whose file is not there any more, to the place of its younger `copy`, which
+    /// becomes one with it. Answers whether both were as given, and `gone` was seen already.
+    ///
+    /// # Errors
+    /// `UnknownLibrary`, or a failure of the database; then nothing was recorded.
+    pub async fn adopt_copy(
+        &self,
+        library: &LibraryId,
+        gone: &KnownFile,
+        copy: &KnownFile,
+    ) -> Result<bool> {
+        let change = self.begin().await?;
+        libraries::locked(&change, library).await?;
+        let now = self.now_text();
+        let both = [gone, copy];
+        if still_there(&change, library, &both).await?.len() < both.len()
+            || waits(&change, library, &gone.image).await?
+        {
+            return Ok(false);
+        }
+        remove_still_there(&change, library, std::slice::from_ref(copy), &now).await?;
+        Entity::update_many()
+            .col_expr(Column::Path, Expr::value(copy.path.as_str()))
+            .col_expr(Column::Stamp, Expr::value(copy.stamp.clone()))
+            .col_expr(Column::UpdatedAt, Expr::value(now.as_str()))
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Image.eq(gone.image.as_str()))
+            .exec(&change)
+            .await?;
+        change.commit().await?;
+        Ok(true)
+    }
+
     /// Removes the images whose files are gone, with all that was seen of them, as `remove_image`
-    /// does for one. An image that meanwhile has another path stays. Gives their number.
+    /// does for one. An image that meanwhile has another path or stamp stays. Gives their number.
     ///
     /// # Errors
     /// A failure of the database; then the batches before it are removed.
@@ -189,44 +267,166 @@ impl Catalog {
         for gone in gone.chunks(ROWS_MAX) {
             let change = self.begin().await?;
             libraries::locked(&change, library).await?;
-            let now = self.now_text();
-            let paths = gone.iter().map(|file| file.path.as_str());
-            let ids: Vec<&str> = gone.iter().map(|file| file.image.as_str()).collect();
-            let still: Vec<String> = living(library)
-                .select_only()
-                .column(Column::Image)
-                .filter(Column::Image.is_in(ids))
-                .filter(Column::Path.is_in(paths))
-                .into_tuple()
-                .all(&change)
-                .await?;
-            Entity::update_many()
-                .col_expr(Column::RemovedAt, Expr::value(now.as_str()))
-                .col_expr(Column::UpdatedAt, Expr::value(now.as_str()))
-                .filter(Column::Library.eq(library.as_str()))
-                .filter(Column::Image.is_in(still.iter().map(String::as_str)))
-                .exec(&change)
-                .await?;
-            stages::Entity::delete_many()
-                .filter(stages::Column::Library.eq(library.as_str()))
-                .filter(stages::Column::Image.is_in(still.iter().map(String::as_str)))
-                .exec(&change)
-                .await?;
-            analyses::Entity::delete_many()
-                .filter(analyses::Column::Library.eq(library.as_str()))
-                .filter(analyses::Column::Image.is_in(still.iter().map(String::as_str)))
-                .exec(&change)
-                .await?;
-            faces::Entity::delete_many()
-                .filter(faces::Column::Library.eq(library.as_str()))
-                .filter(faces::Column::Image.is_in(still.iter().map(String::as_str)))
-                .exec(&change)
-                .await?;
+            removed += remove_still_there(&change, library, gone, &self.now_text()).await?;
             change.commit().await?;
-            removed += still.len() as u64;
         }
         Ok(removed)
     }
+}
+
+/// The images of `files` that are as given: alive, at that path, with that stamp.
+async fn still_there(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    files: &[&KnownFile],
+) -> Result<Vec<String>> {
+    let mut still = Vec::new();
+    for files in files.chunks(ROWS_MAX) {
+        let rows = living(library)
+            .filter(Column::Image.is_in(files.iter().map(|file| file.image.as_str())))
+            .all(change)
+            .await?;
+        let given: HashMap<&str, &KnownFile> =
+            files.iter().map(|file| (file.image.as_str(), *file)).collect();
+        let as_given = rows.into_iter().filter(|row| {
+            given
+                .get(row.image.as_str())
+                .is_some_and(|file| file.path.as_str() == row.path && file.stamp == row.stamp)
+        });
+        still.extend(as_given.map(|row| row.image));
+    }
+    Ok(still)
+}
+
+async fn remove_still_there(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    files: &[KnownFile],
+    now: &str,
+) -> Result<u64> {
+    let files: Vec<&KnownFile> = files.iter().collect();
+    let still = still_there(change, library, &files).await?;
+    for still in still.chunks(ROWS_MAX) {
+        let ids = || still.iter().map(String::as_str);
+        Entity::update_many()
+            .col_expr(Column::RemovedAt, Expr::value(now))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Image.is_in(ids()))
+            .exec(change)
+            .await?;
+        stages::Entity::delete_many()
+            .filter(stages::Column::Library.eq(library.as_str()))
+            .filter(stages::Column::Image.is_in(ids()))
+            .exec(change)
+            .await?;
+        analyses::Entity::delete_many()
+            .filter(analyses::Column::Library.eq(library.as_str()))
+            .filter(analyses::Column::Image.is_in(ids()))
+            .exec(change)
+            .await?;
+        faces::Entity::delete_many()
+            .filter(faces::Column::Library.eq(library.as_str()))
+            .filter(faces::Column::Image.is_in(ids()))
+            .exec(change)
+            .await?;
+    }
+    Ok(still.len() as u64)
+}
+
+/// The images that may move: they are at their old path, and nobody who stays is at the new one.
+async fn allowed_moves<'a>(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    moved: &'a [MovedFile],
+) -> Result<HashSet<&'a str>> {
+    let (mut from, mut at_target) = (HashMap::new(), HashMap::new());
+    for moved in moved.chunks(ROWS_MAX) {
+        let ids = moved.iter().map(|file| file.image.as_str());
+        for row in living(library).filter(Column::Image.is_in(ids)).all(change).await? {
+            from.insert(row.image, row.path);
+        }
+        let paths = moved.iter().map(|file| file.to.as_str());
+        for row in living(library).filter(Column::Path.is_in(paths)).all(change).await? {
+            at_target.insert(row.path, row.image);
+        }
+    }
+    let at_home = |file: &&MovedFile| {
+        from.get(file.image.as_str()).is_some_and(|path| path == file.from.as_str())
+    };
+    let mut allowed: HashSet<&str> =
+        moved.iter().filter(at_home).map(|file| file.image.as_str()).collect();
+    loop {
+        let blocked: Vec<&str> = moved
+            .iter()
+            .filter(|file| {
+                let holder = at_target.get(file.to.as_str());
+                holder.is_some_and(|holder| !allowed.contains(holder.as_str()))
+            })
+            .map(|file| file.image.as_str())
+            .filter(|image| allowed.contains(image))
+            .collect();
+        if blocked.is_empty() {
+            return Ok(allowed);
+        }
+        // Whoever stays keeps its path, which may be another's target.
+        allowed.retain(|image| !blocked.contains(image));
+    }
+}
+
+async fn arrive(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    file: &MovedFile,
+    now: &str,
+) -> Result<Moved> {
+    let mut row = Entity::update_many()
+        .col_expr(Column::Path, Expr::value(file.to.as_str()))
+        .col_expr(Column::Stamp, Expr::value(file.stamp.as_str()))
+        .col_expr(Column::RemovedAt, Expr::value(None::<String>))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Library.eq(library.as_str()))
+        .filter(Column::Image.eq(file.image.as_str()));
+    let waiting = waits(change, library, &file.image).await?;
+    if waiting {
+        row = row.col_expr(Column::Revision, Expr::col(Column::Revision).add(1));
+    }
+    row.exec(change).await?;
+    if !waiting {
+        return Ok(Moved::Kept);
+    }
+    let key = (library.to_string(), file.image.to_string());
+    let revision = Entity::find_by_id(key).one(change).await?.map_or(1, |row| row.revision);
+    stages::Entity::update_many()
+        .col_expr(stages::Column::State, Expr::value(StageState::Waiting.as_str()))
+        .col_expr(stages::Column::Reason, Expr::value(None::<String>))
+        .col_expr(stages::Column::Revision, Expr::value(revision))
+        .col_expr(stages::Column::Attempts, Expr::value(0))
+        .col_expr(stages::Column::UpdatedAt, Expr::value(now))
+        .filter(stages::Column::Library.eq(library.as_str()))
+        .filter(stages::Column::Image.eq(file.image.as_str()))
+        .exec(change)
+        .await?;
+    Ok(Moved::Again(Revision(revision)))
+}
+
+async fn waits(change: &DatabaseTransaction, library: &LibraryId, image: &ImageId) -> Result<bool> {
+    let waiting = stages::Entity::find()
+        .filter(stages::Column::Library.eq(library.as_str()))
+        .filter(stages::Column::Image.eq(image.as_str()))
+        .filter(stages::Column::State.eq(StageState::Waiting.as_str()))
+        .one(change)
+        .await?;
+    Ok(waiting.is_some())
+}
+
+/// The images on which the owner has said something.
+fn corrected(library: &LibraryId) -> SelectStatement {
+    Query::select()
+        .column(corrections::Column::Image)
+        .from(corrections::Entity)
+        .and_where(corrections::Column::Library.eq(library.as_str()))
+        .to_owned()
 }
 
 fn living(library: &LibraryId) -> sea_orm::Select<Entity> {
@@ -242,6 +442,7 @@ impl KnownFile {
             bytes: model.bytes.map(unsigned),
             stamp: model.stamp.clone(),
             content_hash: model.content_hash.clone(),
+            created_at: model.created_at.clone(),
         })
     }
 }

@@ -9,7 +9,7 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::columns::Row;
+use super::columns::{Row, json_text};
 use super::entities::libraries::{ActiveModel, Column, Entity, Model};
 use super::{Catalog, CatalogError, Current, Result, purge};
 use crate::names::{Fence, GenerationNumber, LibraryId};
@@ -29,6 +29,8 @@ pub struct Library {
     pub train_fence: Fence,
     /// Whether its root is watched for new, changed, moved and deleted photos.
     pub watched: bool,
+    /// The mount that held the root at the last good look at it, and those beneath the root.
+    pub mounts: Vec<PathBuf>,
 }
 
 impl Catalog {
@@ -60,6 +62,7 @@ impl Catalog {
             generation_change: Set(floors.generation_change),
             train_fence: Set(floors.train.0),
             watched: Set(false),
+            mounts: Set("[]".to_owned()),
             purging: Set(false),
             fence_floor: Set(floors.analyze.0),
             ..ActiveModel::default()
@@ -86,6 +89,20 @@ impl Catalog {
             .await?;
         change.commit().await?;
         Ok(set.rows_affected > 0)
+    }
+
+    /// Records on which mounts the library's photos lie.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn set_mounts(&self, id: &LibraryId, mounts: &[PathBuf]) -> Result<()> {
+        let change = self.begin().await?;
+        Entity::update_many()
+            .col_expr(Column::Mounts, Expr::value(json_text(&mounts)?))
+            .filter(Column::Library.eq(id.as_str()))
+            .exec(&change)
+            .await?;
+        Ok(change.commit().await?)
     }
 
     /// The library, where it is known. One that is being purged is not.
@@ -142,6 +159,7 @@ impl Library {
             current,
             train_fence: Fence(model.train_fence),
             watched: model.watched,
+            mounts: row.json(&model.mounts)?,
             id: row.name(model.library.clone())?,
         })
     }

@@ -47,7 +47,7 @@ pub use self::counts::{FailureReason, StageCounts};
 pub use self::error::CatalogError;
 pub use self::export_pages::{ExportBound, ExportRow};
 pub use self::exports::{Export, ExportState};
-pub use self::files::{KnownFile, MovedFile};
+pub use self::files::{KnownFile, Moved, MovedFile};
 pub use self::generations::{Current, Generation, GenerationState, Published};
 pub use self::images::ImageRecord;
 pub use self::inspect::{DatabaseKind, Inspected, inspect, sqlite_path};

@@ -10,10 +10,13 @@ use serde::Serialize;
 
 use super::args::{LibraryAddArgs, LibraryCommand};
 use super::{Client, Exit, purge};
-use crate::catalog::{Catalog, Library};
+use crate::catalog::{Catalog, KnownFile, Library};
 use crate::library_lock;
 use crate::names::LibraryId;
 use crate::volume;
+
+/// Photos by which a folder is known to be the one that was renamed.
+const SAMPLE: u64 = 200;
 
 pub(super) async fn library(
     client: &Client,
@@ -30,7 +33,12 @@ pub(super) async fn library(
 async fn add(client: &Client, args: &LibraryAddArgs, json: bool) -> anyhow::Result<Exit> {
     let (catalog, data) = (&client.catalog, &client.config.data);
     let library = match &args.photos {
-        Some(photos) => attach(catalog, data, &args.name, photos).await?,
+        Some(photos) => {
+            let library = attach(catalog, data, &args.name, photos).await?;
+            // Whoever says it by hand means the folder as it is now, whatever was mounted before.
+            catalog.set_mounts(&args.name, &[]).await?;
+            library
+        }
         None => own_folder(catalog, data, &args.name).await?,
     };
     if json {
@@ -118,17 +126,34 @@ async fn move_root(catalog: &Catalog, id: &LibraryId, root: &Path) -> anyhow::Re
         && known.root != root
     {
         let images = catalog.counts(id).await?.images;
-        // A root that is gone was renamed, or its disk is away; its photos are looked for at the
-        // new place by their content.
+        let (old, new) = (known.root.display(), root.display());
         if images > 0 && known.root.is_dir() {
             bail!(
-                "library {id} has {images} photos in {}: take another name for {}, or `eyefleet library purge {id}` first",
-                known.root.display(),
-                root.display()
+                "library {id} has {images} photos in {old}: take another name for {new}, or `eyefleet library purge {id}` first"
+            );
+        }
+        // A root that is gone was renamed, or its disk is away.
+        if images > 0 && !holds_the_photos(catalog, id, root).await? {
+            bail!(
+                "library {id} has {images} photos from {old}, which is away, and they are not in {new}: mount their disk, name the folder where they are now, take another name for {new}, or forget them with `eyefleet library purge {id}`"
             );
         }
     }
     Ok(catalog.ensure_library(id, root).await?)
+}
+
+/// Whether most of the library's photos, as far as a few hundred tell, lie beneath `root`.
+async fn holds_the_photos(catalog: &Catalog, id: &LibraryId, root: &Path) -> anyhow::Result<bool> {
+    let known = catalog.files_beneath(id, None, None, SAMPLE).await?;
+    let root = root.to_owned();
+    let counted = tokio::task::spawn_blocking(move || {
+        let is_there = |file: &&KnownFile| {
+            let facts = std::fs::symlink_metadata(root.join(file.path.as_str()));
+            facts.is_ok_and(|facts| file.bytes.is_none_or(|bytes| bytes == facts.len()))
+        };
+        known.iter().filter(is_there).count() * 2 >= known.len()
+    });
+    Ok(counted.await?)
 }
 
 /// One library as it is listed.
@@ -268,8 +293,13 @@ mod tests {
         let error = attach(&catalog, &data, &a, &home.join("old")).await.unwrap_err().to_string();
         assert!(error.contains("1 photos") && error.contains("library purge a"), "{error}");
         assert!(own_folder(&catalog, &data, &a).await.is_err());
-        // The folder was renamed.
+        // Gone, and another folder that holds none of its photos: the disk may be away.
         std::fs::rename(home.join("new"), home.join("renamed")).unwrap();
+        std::fs::create_dir(home.join("other")).unwrap();
+        let error = attach(&catalog, &data, &a, &home.join("other")).await.unwrap_err().to_string();
+        assert!(error.contains("which is away"), "{error}");
+        // The folder was renamed.
+        std::fs::write(home.join("renamed/1.jpg"), "x").unwrap();
         let moved = attach(&catalog, &data, &a, &home.join("renamed")).await.unwrap();
         assert_eq!(moved.root, home.join("renamed"));
     }

@@ -21,6 +21,8 @@ use crate::snapshot::durable::hex;
 use crate::telemetry::metrics;
 use crate::vision::{Decoder, Photo, Seen, Vision};
 
+/// Pause of a photo that is missing in a watched folder.
+const MISSING_PAUSE: Duration = Duration::from_secs(30);
 /// Image ids up to this length stand in the job's id as they are.
 const IMAGE_IN_ID_MAX: usize = 256;
 
@@ -72,14 +74,12 @@ impl Job for AnalyzeImage {
     type Deps = AnalyzeDeps;
 
     async fn run(&self, deps: &AnalyzeDeps, attempt: &Attempt) -> Result<Done, JobError> {
-        let Some(root) = self.root(deps).await? else {
+        let Some(library) = deps.catalog.library(&self.library).await? else {
             return Ok(Done::Skipped("the library is gone"));
         };
-        let Some((bytes, hash)) = self.read(root, deps.original_bytes_max).await? else {
-            return Err(JobError::new(
-                Fate::Permanent,
-                format!("{} is gone: no file of that name is left; upload it again", self.path),
-            ));
+        let read = self.read(library.root, deps.original_bytes_max).await?;
+        let Some((bytes, hash)) = read else {
+            return Err(self.missing(library.watched));
         };
         let photo = timed(metrics::DECODE_SECONDS, deps.decoder.decode(bytes)).await;
         let photo = photo.map_err(|error| JobError::from(error).about(&self.path))?;
@@ -118,9 +118,15 @@ impl Job for AnalyzeImage {
 }
 
 impl AnalyzeImage {
-    async fn root(&self, deps: &AnalyzeDeps) -> Result<Option<PathBuf>, JobError> {
-        let library = deps.catalog.library(&self.library).await?;
-        Ok(library.map(|library| library.root))
+    /// In a watched folder the watcher decides what is gone, and removes the image: the file may have
+    /// moved, or lie on a drive that is away.
+    fn missing(&self, watched: bool) -> JobError {
+        let why = format!("{} is gone: no file of that name is left; upload it again", self.path);
+        if !watched {
+            return JobError::new(Fate::Permanent, why);
+        }
+        let retry_after = Some(MISSING_PAUSE);
+        JobError { retry_after, ..JobError::new(Fate::Away, why) }
     }
 
     /// The original with its sha256. Reading waits for disks: it must not hold up the tasks of

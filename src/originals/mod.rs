@@ -118,8 +118,16 @@ pub fn read(
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let file = match rustix::fs::openat2(&folder, path.as_str(), flags, Mode::empty(), resolve) {
         Ok(descriptor) => File::from(descriptor),
+        // Where a drive is not mounted there is an empty folder: that says nothing of the photo.
+        Err(Errno::NOENT) if is_empty(root) => {
+            return Err(root_error(std::io::Error::other("it is empty")));
+        }
         // A name that is too long for the system names nothing.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => return Ok(None),
+        // A network drive whose server does not answer.
+        Err(error @ (Errno::STALE | Errno::NOTCONN | Errno::HOSTDOWN | Errno::TIMEDOUT)) => {
+            return Err(root_error(error.into()));
+        }
         Err(Errno::XDEV) => {
             return Err(OriginalError::Outside { path: path.clone(), root: root.to_owned() });
         }
@@ -147,6 +155,10 @@ pub fn read(
         return Err(too_large(bytes.len() as u64));
     }
     Ok(Some(bytes))
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 #[cfg(test)]
@@ -203,6 +215,15 @@ mod tests {
         assert!(matches!(error("pipe.jpg"), OriginalError::NotAFile { .. }));
         assert!(matches!(error("socket.jpg"), OriginalError::NotAFile { .. }));
         assert!(matches!(error("big.jpg"), OriginalError::TooLarge { bytes: 101, .. }));
+    }
+
+    #[test]
+    fn an_empty_root_is_a_drive_that_is_away() {
+        let root = tempfile::tempdir().unwrap();
+        let error = read(root.path(), &path("a.jpg"), 100).unwrap_err();
+        assert_eq!(error.fate(), Fate::Away, "{error}");
+        std::fs::write(root.path().join("b.jpg"), "x").unwrap();
+        assert!(read(root.path(), &path("a.jpg"), 100).unwrap().is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use fleetq::Queue;
+use fleetq::{Enqueued, Place, Queue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::catalog::{Catalog, Export, ExportState, Generation, GenerationState, Unlearned};
@@ -21,8 +21,10 @@ const SHARE: u64 = 20;
 const AT_LAST_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// Photos may never stop arriving: after this long they are learned while others wait.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(1);
-/// Time after a failure before it is tried again.
+/// Time after a failure before it is tried again; doubles with every further one up to the longest.
 const AFTER_FAILURE: SignedDuration = SignedDuration::from_mins(15);
+/// Longest time after a failure.
+const AFTER_FAILURE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// An export that says nothing for this long has lost its worker.
 const EXPORT_MAX: SignedDuration = SignedDuration::from_hours(4);
 /// Exports and generations looked at.
@@ -46,6 +48,8 @@ pub struct ScheduleDeps {
 /// What is known of a library when it is decided.
 #[derive(Debug, Clone, Default)]
 struct Facts {
+    /// How often the last exports or trainings failed, one after the other.
+    failures: u32,
     waiting: u64,
     analyzed: u64,
     unlearned: Unlearned,
@@ -73,22 +77,43 @@ enum Due {
 /// When a store is away; the next call asks again.
 pub async fn step(deps: &ScheduleDeps, now: Timestamp) -> Result<(), JobError> {
     for library in deps.catalog.libraries().await? {
-        let facts = gather(&deps.catalog, &library.id).await?;
-        match due(&facts, now, deps.delay) {
-            Due::Nothing => {}
-            Due::Export => ask_for_export(deps, &library.id, &facts).await?,
-            Due::Train(export) => ask_for_training(deps, &library.id, &export).await?,
+        // One library with a damaged row must not keep the others from learning.
+        if let Err(error) = ask(deps, &library.id, now).await {
+            tracing::warn!(library = %library.id, %error, "whether it is to learn is unknown");
         }
     }
     Ok(())
 }
 
-async fn gather(catalog: &Catalog, library: &LibraryId) -> Result<Facts, JobError> {
-    let exports = catalog.exports(library, RECENT).await?;
+async fn ask(deps: &ScheduleDeps, library: &LibraryId, now: Timestamp) -> Result<(), JobError> {
+    let facts = gather(deps, library).await?;
+    match due(&facts, now, deps.delay) {
+        Due::Nothing => Ok(()),
+        Due::Export => ask_for_export(deps, library, &facts).await,
+        Due::Train(export) => {
+            let is_dead = ask_for_training(deps, library, &export).await?;
+            // It kills its worker: perhaps it is this snapshot, and another one does not.
+            let old = facts
+                .done_export
+                .as_ref()
+                .is_some_and(|export| now.duration_since(export.started_at) > AFTER_FAILURE_MAX);
+            if is_dead && old { ask_for_export(deps, library, &facts).await } else { Ok(()) }
+        }
+    }
+}
+
+async fn gather(deps: &ScheduleDeps, library: &LibraryId) -> Result<Facts, JobError> {
+    let catalog = &deps.catalog;
+    let mut exports = catalog.exports(library, RECENT).await?;
+    // One that somebody asked for by hand, with fewer rows, is not what the library learns from.
+    exports.retain(|export| export.limit == deps.export_limit);
+    let generations = catalog.generations(library, RECENT).await?;
+    let failed_trainings =
+        generations.iter().take_while(|it| it.state == GenerationState::Failed).count();
+    let failed_exports = exports.iter().take_while(|it| it.state == ExportState::Failed).count();
     let done_export = exports.iter().find(|export| export.state == ExportState::Done).cloned();
     let learned = match &done_export {
         Some(export) => {
-            let generations = catalog.generations(library, RECENT).await?;
             let of_export = |it: &Generation| it.snapshot == export.export;
             let published = |it: &&Generation| it.state == GenerationState::Published;
             let of_it: Vec<Generation> = generations.into_iter().filter(of_export).collect();
@@ -101,6 +126,7 @@ async fn gather(catalog: &Catalog, library: &LibraryId) -> Result<Facts, JobErro
         waiting: catalog.waiting_count(library).await?,
         analyzed: catalog.analyzed_count(library).await?,
         unlearned: catalog.unlearned(library, since).await?,
+        failures: failed_trainings.max(failed_exports) as u32,
         newest_export: exports.into_iter().next(),
         done_export,
         learned,
@@ -109,10 +135,12 @@ async fn gather(catalog: &Catalog, library: &LibraryId) -> Result<Facts, JobErro
 
 fn due(facts: &Facts, now: Timestamp, delay: Duration) -> Due {
     let since = |then: Timestamp| now.duration_since(then);
+    let doubled = AFTER_FAILURE.saturating_mul(1 << facts.failures.saturating_sub(1).min(10));
+    let after_failure = doubled.min(AFTER_FAILURE_MAX);
     if let Some(export) = &facts.newest_export {
         let ended = export.finished_at.unwrap_or(export.started_at);
         let runs = export.state == ExportState::Running && since(export.started_at) < EXPORT_MAX;
-        let failed_lately = export.state == ExportState::Failed && since(ended) < AFTER_FAILURE;
+        let failed_lately = export.state == ExportState::Failed && since(ended) < after_failure;
         if runs || failed_lately {
             return Due::Nothing;
         }
@@ -121,11 +149,15 @@ fn due(facts: &Facts, now: Timestamp, delay: Duration) -> Due {
         && export.images >= FIRST_MIN
     {
         match &facts.learned {
+            // A training that is under way is in the queue, and one more is refused there; one that
+            // is not there was lost, with an emptied Redis or its worker.
             None => return Due::Train(export.export.clone()),
-            Some(it) if it.state == GenerationState::Building => return Due::Nothing,
+            Some(it) if it.state == GenerationState::Building => {
+                return Due::Train(export.export.clone());
+            }
             Some(it) if it.state == GenerationState::Failed => {
                 // Of a new snapshot: this one may be what it failed on.
-                let later = since(it.created_at) >= AFTER_FAILURE;
+                let later = since(it.created_at) >= after_failure;
                 return if later { Due::Export } else { Due::Nothing };
             }
             Some(_) => {}
@@ -158,23 +190,25 @@ async fn ask_for_export(
     let before = facts.newest_export.as_ref().map_or("first", |export| export.export.as_str());
     let request = format!("after-{before}");
     let job = ExportSnapshot { library: library.clone(), limit: deps.export_limit, request };
-    if deps.export.enqueue(job.queued()?).await? == fleetq::Enqueued::Added {
+    if deps.export.enqueue(job.queued()?).await? == Enqueued::Added {
         tracing::info!(%library, photos = facts.analyzed, changes = facts.unlearned.changes, "Training data found: a snapshot is written");
     }
     Ok(())
 }
 
+/// Answers whether that training is quarantined.
 async fn ask_for_training(
     deps: &ScheduleDeps,
     library: &LibraryId,
     export: &str,
-) -> Result<(), JobError> {
-    let Some(snapshot) = SnapshotId::parse(export) else { return Ok(()) };
+) -> Result<bool, JobError> {
+    let Some(snapshot) = SnapshotId::parse(export) else { return Ok(false) };
     let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
-    if deps.train.enqueue(job.queued()?).await? == fleetq::Enqueued::Added {
+    let answer = deps.train.enqueue(job.queued()?).await?;
+    if answer == Enqueued::Added {
         tracing::info!(%library, snapshot = export, "Training scheduled in background");
     }
-    Ok(())
+    Ok(answer == Enqueued::Duplicate(Place::Dead))
 }
 
 #[cfg(test)]
@@ -262,9 +296,13 @@ mod tests {
         let failed = with(Some(generation(GenerationState::Failed)));
         assert_eq!(due(&failed, now, DELAY), Due::Nothing, "it failed a moment ago");
         assert_eq!(due(&failed, at("11:20:00"), DELAY), Due::Export, "of a new snapshot");
-        for state in [GenerationState::Building, GenerationState::Published] {
-            assert_eq!(due(&with(Some(generation(state))), now, DELAY), Due::Nothing, "{state}");
-        }
+        let often = Facts { failures: 3, ..failed };
+        assert_eq!(due(&often, at("11:20:00"), DELAY), Due::Nothing, "it failed three times");
+        assert_eq!(due(&often, at("12:10:00"), DELAY), Due::Export);
+        let building = with(Some(generation(GenerationState::Building)));
+        assert_eq!(due(&building, now, DELAY), train, "its job may be lost");
+        let learned = with(Some(generation(GenerationState::Published)));
+        assert_eq!(due(&learned, now, DELAY), Due::Nothing);
     }
 
     #[test]

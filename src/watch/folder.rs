@@ -1,9 +1,9 @@
 //! One watched folder: a full look at its start and now and then, and what the system tells between.
 //!
-//! What must stay true: nothing is removed because a folder cannot be seen. A root that is away or
-//! empty holds everything as it is; a file counts as gone only where the system says that it is.
+//! What must stay true: nothing is removed because a folder cannot be seen. A root that is away, empty
+//! or on another mount than before holds everything as it is, and so does a missing mount beneath it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::{Changes, Library, blocking};
 use super::events::{Events, Hints};
+use super::ground::Ground;
+use super::removal::{Removal, Removed};
 use super::walk::{Found, FoundFile, Place, Tree};
 use crate::board::{Board, WatchFacts, WatchState};
 use crate::clock::Clock;
@@ -36,6 +38,10 @@ const AGAIN_AFTER: Duration = Duration::from_secs(5);
 const REASONS_MAX: usize = 20;
 /// Files that are waited for until they are written; beyond, a full look finds them.
 const FRESH_MAX: usize = 10_000;
+/// Files of one round of events; more are a reason for a full look.
+const FOLLOWED_MAX: usize = 10_000;
+/// Least time between two full looks that lost events ask for: a look makes events of its own.
+const MISSED_AGAIN: Duration = Duration::from_secs(30);
 
 /// How a folder is watched.
 #[derive(Debug, Clone, Copy)]
@@ -55,65 +61,93 @@ pub struct Folder {
     pace: Pace,
     facts: WatchFacts,
     said: Option<Instant>,
-    /// Files that were still being written, to be looked at again.
-    fresh: BTreeMap<RelativePath, PathBuf>,
+    /// What the folder stood on at the last full look that came to its end.
+    ground: Option<Ground>,
+    /// Folders beneath whose mount is missing.
+    unseen: Vec<RelativePath>,
+    events: Option<Events>,
+    /// Files that were still being written, with their sizes, and files that seemed to be gone
+    /// meanwhile: to be looked at again.
+    fresh: BTreeMap<RelativePath, Option<u64>>,
 }
 
 impl Folder {
     /// The folder `tree` of `library`.
     pub fn new(library: Library, tree: Tree, board: Board, clock: Clock, pace: Pace) -> Self {
         let facts = WatchFacts::new(&tree.root);
-        Self { library, tree, board, clock, pace, facts, said: None, fresh: BTreeMap::new() }
+        Self {
+            library,
+            tree,
+            board,
+            clock,
+            pace,
+            facts,
+            said: None,
+            ground: None,
+            unseen: Vec::new(),
+            events: None,
+            fresh: BTreeMap::new(),
+        }
     }
 
     /// Keeps the library equal to the folder until `stop` fires.
     pub async fn keep(mut self, stop: CancellationToken) {
-        // Before the first look: what happens during it is told as well.
-        let events = self.listen().await;
         let mut next_scan = Some(Instant::now());
+        let mut scanned: Option<Instant> = None;
         while !stop.is_cancelled() {
-            let hints = match &events {
-                Some(events) => events.take(),
-                None => Hints::default(),
+            let hints = self.events.as_ref().map(Events::take).unwrap_or_default();
+            if hints.missed {
+                let at = scanned.map_or_else(Instant::now, |at| at + MISSED_AGAIN);
+                next_scan = next_scan.map(|next| next.min(at));
+            }
+            let scan_due = next_scan.is_some_and(|at| at <= Instant::now());
+            let looking =
+                async { if scan_due { self.scan().await } else { self.follow(hints).await } };
+            let looked = tokio::select! {
+                looked = looking => looked,
+                () = stop.cancelled() => return,
             };
-            let scan_due = hints.missed || next_scan.is_some_and(|at| at <= Instant::now());
-            let looked = if scan_due {
-                tokio::select! {
-                    looked = self.scan() => looked,
-                    () = stop.cancelled() => return,
+            match looked {
+                Ok(Looks::Enough) if scan_due => {
+                    scanned = Some(Instant::now());
+                    next_scan = Some(Instant::now() + self.pace.rescan_every);
                 }
-            } else {
-                self.follow(hints).await
-            };
-            let pause = match looked {
-                Ok(()) if scan_due => self.pace.rescan_every,
-                Ok(()) => next_scan.map_or(self.pace.rescan_every, |at| {
-                    at.saturating_duration_since(Instant::now())
-                }),
+                Ok(Looks::Enough) => {}
+                Ok(Looks::All) => next_scan = Some(Instant::now()),
                 // The library was purged: there is nothing to say of it any more.
                 Err(error) if error.fate == Fate::Superseded => return,
                 Err(error) => {
                     self.say_failure(&error).await;
-                    AGAIN_AFTER
+                    // What the folder stands on may be another when it is back.
+                    (self.ground, self.events) = (None, None);
+                    next_scan = Some(Instant::now() + AGAIN_AFTER);
                 }
-            };
-            next_scan = Some(Instant::now() + pause);
-            let fresh_again = if self.fresh.is_empty() { pause } else { self.pace.settle };
+            }
+            let until_scan = next_scan
+                .map_or(self.pace.rescan_every, |at| at.saturating_duration_since(Instant::now()));
+            let pause = if self.fresh.is_empty() { until_scan } else { self.pace.settle };
             tokio::select! {
-                () = tokio::time::sleep(pause.min(fresh_again)) => {}
-                () = heard(events.as_ref()) => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(pause.min(until_scan)) => {}
+                () = heard(self.events.as_ref()) => tokio::time::sleep(GATHER).await,
                 () = stop.cancelled() => {}
             }
         }
     }
 
-    async fn listen(&mut self) -> Option<Events> {
+    /// Listens anew where the folder stands on another ground than when it was listened to: a drive
+    /// that comes back tells those who listened before nothing.
+    async fn listen(&mut self, ground: &Ground) {
+        if self.events.is_some() && self.ground.as_ref() == Some(ground) {
+            return;
+        }
+        self.facts.live = false;
         let root = self.tree.root.clone();
         let listening = blocking("listening to a folder", move || Events::listen(&root)).await;
         let why = match listening {
             Ok(Ok(events)) => {
                 self.facts.live = true;
-                return Some(events);
+                self.events = Some(events);
+                return;
             }
             Ok(Err(why)) => why,
             Err(error) => error.to_string(),
@@ -123,26 +157,37 @@ impl Folder {
             "the system does not tell of changes in this folder: it is looked at every {} s",
             self.pace.rescan_every.as_secs()
         );
-        None
+        self.events = None;
     }
 
     /// Looks at everything: what is new, changed or moved first, what is gone last, so that a photo
     /// that moved is never removed in between.
-    async fn scan(&mut self) -> Result<(), JobError> {
-        self.check_root().await?;
+    async fn scan(&mut self) -> Result<Looks, JobError> {
+        let ground = self.stand().await?;
+        // Before the look: what happens during it is told as well.
+        self.listen(&ground).await;
+        // Known from the look before, or counted by names alone, which is far ahead of the look.
+        let before = self.facts.total.unwrap_or(0).max(self.facts.files);
         self.facts = WatchFacts { live: self.facts.live, ..WatchFacts::new(&self.tree.root) };
-        self.facts.state = WatchState::Scanning;
+        for folder in &self.unseen {
+            self.facts.reasons.push(format!(
+                "{folder}: nothing is mounted there any more, and its photos are kept; mount it again, \
+                 or delete that folder to forget them"
+            ));
+        }
         self.say(true).await;
-        let total = Arc::new(AtomicU64::new(0));
-        // It ends with this look, however that ends: then nobody else holds the number.
-        let (counter, counted) = (self.tree.clone(), Arc::downgrade(&total));
-        let counting = tokio::task::spawn_blocking(move || {
-            if let Some(files) = counter.count(&|| counted.strong_count() == 0)
-                && let Some(total) = counted.upgrade()
-            {
-                total.store(files, Ordering::Relaxed);
-            }
-        });
+        let total = Arc::new(AtomicU64::new(before));
+        if before == 0 {
+            // It ends with this look, however that ends: then nobody else holds the number.
+            let (counter, counted) = (self.tree.clone(), Arc::downgrade(&total));
+            let _ends_by_itself = tokio::task::spawn_blocking(move || {
+                if let Some(files) = counter.count(&|| counted.strong_count() == 0)
+                    && let Some(total) = counted.upgrade()
+                {
+                    total.store(files, Ordering::Relaxed);
+                }
+            });
+        }
         let (send, mut batches) = mpsc::channel::<Vec<Found>>(BATCHES_UNDER_WAY);
         let tree = self.tree.clone();
         let walking = tokio::task::spawn_blocking(move || {
@@ -159,58 +204,89 @@ impl Folder {
             self.note(changes);
             self.say(false).await;
         }
-        drop(total);
         walking.await.map_err(|panic| broke(&panic))?;
-        counting.await.map_err(|panic| broke(&panic))?;
-        // The drive may have been taken away in the middle.
-        self.check_root().await?;
-        changes.removed = self.library.remove_gone(None).await?;
+        self.facts.total = Some(self.facts.files);
+        let removed = self.library.remove_gone(None, &self.removal(ground.clone())).await?;
+        changes += self.finish_removal(removed);
+        let mounts = ground.mounts();
+        let unseen = self.unseen.iter().map(|folder| self.tree.root.join(folder.as_str()));
+        let mounts: Vec<PathBuf> = mounts.into_iter().chain(unseen).collect();
+        self.library.remember_mounts(&mounts).await?;
+        self.ground = Some(ground);
         self.note(changes);
         self.end(changes, "scan").await;
-        Ok(())
+        Ok(Looks::Enough)
+    }
+
+    /// What the folder stands on, where it can be seen at all.
+    async fn stand(&mut self) -> Result<Ground, JobError> {
+        let away = |why: String| JobError::new(Fate::Away, why);
+        let root = self.tree.root.clone();
+        let ground = blocking("opening a watched folder", move || Ground::of(&root)).await?;
+        let keeps = format!(
+            "Nothing is removed from library {0}; `eyefleet library purge {0}` forgets it",
+            self.library.id
+        );
+        let ground = match ground {
+            Ok(ground) => ground,
+            Err(why) => return Err(away(format!("{why} {keeps}"))),
+        };
+        let before = self.library.known_mounts().await?;
+        let asked = ground.clone();
+        let missing = blocking("looking at its mounts", move || asked.missing(&before)).await?;
+        if let Some(at) = missing.iter().find(|at| self.tree.root.starts_with(at)) {
+            return Err(away(format!(
+                "the folder {} lay on {}, where nothing is mounted now: is its drive mounted? {keeps}. \
+                 If it was moved on purpose: `eyefleet library add {} --photos {0}`",
+                self.tree.root.display(),
+                at.display(),
+                self.library.id
+            )));
+        }
+        self.unseen = missing.iter().filter_map(|at| relative(&self.tree, at)).collect();
+        Ok(ground)
+    }
+
+    fn removal(&self, ground: Ground) -> Removal {
+        let arriving = self.fresh.values().flatten().copied().collect();
+        Removal { ground, unseen: self.unseen.clone(), arriving }
+    }
+
+    fn finish_removal(&mut self, removed: Removed) -> Changes {
+        let room = FRESH_MAX.saturating_sub(self.fresh.len());
+        self.fresh.extend(removed.later.into_iter().take(room).map(|path| (path, None)));
+        removed.changes
     }
 
     /// Looks where something was heard, and at the files that were still being written.
-    async fn follow(&mut self, hints: Hints) -> Result<(), JobError> {
+    async fn follow(&mut self, hints: Hints) -> Result<Looks, JobError> {
+        let Some(ground) = self.ground.clone() else { return Ok(Looks::All) };
         let mut paths = hints.paths;
-        paths.extend(std::mem::take(&mut self.fresh).into_values());
+        let again = std::mem::take(&mut self.fresh).into_keys();
+        paths.extend(again.map(|path| self.tree.root.join(path.as_str())));
         if paths.is_empty() && self.facts.settling == 0 {
-            return Ok(());
+            return Ok(Looks::Enough);
         }
         let tree = self.tree.clone();
-        let mut looked = blocking("looking at changed files", move || {
-            let mut looked = Looked::default();
-            for path in paths {
-                match tree.at(&path) {
-                    Place::File(found) => looked.found.push(found),
-                    Place::Folder => tree.walk(&path, &mut |mut batch| {
-                        looked.found.append(&mut batch);
-                        ControlFlow::Continue(())
-                    }),
-                    Place::Gone => looked.gone.extend(relative(&tree, &path)),
-                    Place::Other => {}
-                }
-            }
-            looked
-        })
-        .await?;
+        let looked = blocking("looking at changed files", move || look_at(&tree, &paths)).await?;
+        let Some(mut looked) = looked else { return Ok(Looks::All) };
         let mut changes = Changes::default();
         for batch in looked.found.chunks_mut(500) {
             changes += self.take(batch.to_vec(), Lane::Upload).await?;
         }
-        if !looked.gone.is_empty() {
-            self.check_root().await?;
-        }
+        let removal = self.removal(ground);
         for gone in looked.gone {
-            changes.removed += self.library.remove_at(&gone).await?;
-            changes.removed += self.library.remove_gone(Some(&gone)).await?;
+            let removed = self.library.remove_at(&gone, &removal).await?;
+            changes += self.finish_removal(removed);
+            let removed = self.library.remove_gone(Some(&gone), &removal).await?;
+            changes += self.finish_removal(removed);
         }
         let settled = self.facts.settling != self.fresh.len() as u64;
         if changes != Changes::default() || settled {
             self.note(changes);
             self.end(changes, "events").await;
         }
-        Ok(())
+        Ok(Looks::Enough)
     }
 
     async fn take(&mut self, batch: Vec<Found>, lane: Lane) -> Result<Changes, JobError> {
@@ -219,16 +295,19 @@ impl Folder {
             match found {
                 Found::File(file) if self.is_fresh(&file) => {
                     if self.fresh.len() < FRESH_MAX {
-                        let path = self.tree.root.join(file.path.as_str());
-                        self.fresh.insert(file.path, path);
+                        self.fresh.insert(file.path, Some(file.bytes));
                     }
                 }
                 Found::File(file) => files.push(file),
                 Found::NotTaken { name, why } => {
-                    tracing::warn!(library = %self.library.id, name, why, "not taken");
-                    self.facts.not_taken += 1;
-                    if self.facts.reasons.len() < REASONS_MAX {
-                        self.facts.reasons.push(format!("{name}: {why}"));
+                    // Seen again at every look: the board and `status` tell it to people.
+                    tracing::debug!(library = %self.library.id, name, why, "not taken");
+                    let reason = format!("{name}: {why}");
+                    if !self.facts.reasons.contains(&reason) {
+                        self.facts.not_taken += 1;
+                        if self.facts.reasons.len() < REASONS_MAX {
+                            self.facts.reasons.push(reason);
+                        }
                     }
                 }
             }
@@ -241,36 +320,6 @@ impl Folder {
         let age = self.clock.now().duration_since(file.modified);
         let settle = jiff::SignedDuration::try_from(self.pace.settle).unwrap_or_default();
         !age.is_negative() && age < settle
-    }
-
-    /// A root that is away or empty says nothing of what was deleted: its drive may be missing.
-    async fn check_root(&self) -> Result<(), JobError> {
-        let root = self.tree.root.clone();
-        let entries = blocking("opening a watched folder", move || {
-            std::fs::read_dir(&root).map(|mut entries| entries.next().is_some())
-        })
-        .await?;
-        let shown = self.tree.root.display();
-        let why = match entries {
-            Ok(true) => return Ok(()),
-            Err(error) => format!(
-                "the folder {shown} cannot be read: {error}; is its drive mounted? Nothing is \
-                 removed from library {}",
-                self.library.id
-            ),
-            Ok(false) => {
-                let known = self.library.catalog.files_beneath(&self.library.id, None, None, 1);
-                if known.await?.is_empty() {
-                    return Ok(());
-                }
-                format!(
-                    "the folder {shown} is empty and library {} has photos from it: is its drive \
-                     mounted? Nothing is removed; `eyefleet library purge {0}` forgets them",
-                    self.library.id
-                )
-            }
-        };
-        Err(JobError::new(Fate::Transient, why))
     }
 
     fn note(&mut self, changes: Changes) {
@@ -319,10 +368,39 @@ impl Folder {
     }
 }
 
+/// Whether a look was enough, or only a full one tells what happened.
+enum Looks {
+    Enough,
+    All,
+}
+
 #[derive(Default)]
 struct Looked {
     found: Vec<Found>,
     gone: Vec<RelativePath>,
+}
+
+/// What there is at `paths`; none where it is too much for one round. Blocking.
+fn look_at(tree: &Tree, paths: &BTreeSet<PathBuf>) -> Option<Looked> {
+    let mut looked = Looked::default();
+    for path in paths {
+        match tree.at(path) {
+            Place::File(found) => looked.found.push(found),
+            Place::Folder => tree.walk(path, &mut |mut batch| {
+                looked.found.append(&mut batch);
+                if looked.found.len() > FOLLOWED_MAX {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            }),
+            Place::Gone => looked.gone.extend(relative(tree, path)),
+            Place::Other => {}
+        }
+        if looked.found.len() > FOLLOWED_MAX {
+            return None;
+        }
+    }
+    Some(looked)
 }
 
 /// A path beneath the root as the catalogue names it; none where it never had a name there.

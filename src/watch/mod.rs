@@ -8,6 +8,8 @@
 mod changes;
 mod events;
 mod folder;
+mod ground;
+mod removal;
 mod walk;
 
 use std::collections::BTreeMap;

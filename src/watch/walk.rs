@@ -106,11 +106,11 @@ impl Tree {
     /// the walk. Blocking; `None` where `enough` says so first.
     pub fn count(&self, enough: &dyn Fn() -> bool) -> Option<u64> {
         let mut files = 0;
-        for entry in self.entries(&self.root, false).flatten() {
+        for (number, entry) in self.entries(&self.root, false).flatten().enumerate() {
             if !entry.file_type().is_dir() && is_photo(entry.path()) {
                 files += 1;
             }
-            if files % 1000 == 0 && enough() {
+            if number % 1000 == 0 && enough() {
                 return None;
             }
         }
@@ -165,7 +165,7 @@ impl Tree {
                 let why = format!(
                     "it is a link to the folder {}, and links are not followed: make that folder a \
                      library with `eyefleet library add NAME --photos`",
-                    target.display()
+                    printable(target)
                 );
                 return Place::File(not_taken(relative, &why));
             }

@@ -192,6 +192,79 @@ fn nothing_is_removed_while_the_folder_is_away_or_empty() {
 }
 
 #[test]
+fn a_photo_keeps_its_id_wherever_its_content_goes() {
+    let place = Place::new(6);
+    let up = place.up(true);
+    place.wait_for_photos(6);
+    let at = |name: &str| place.photos.join(name);
+    let rename = |from: &str, to: &str| std::fs::rename(at(from), at(to)).unwrap();
+    // Renumbered from the end, and the first overwritten by a later one.
+    rename("005.jpg", "006.jpg");
+    rename("004.jpg", "005.jpg");
+    rename("003.jpg", "004.jpg");
+    rename("001.jpg", "000.jpg");
+    // Copied to its new place, then deleted at the old one.
+    std::fs::copy(at("002.jpg"), at("copy.jpg")).unwrap();
+    wait_for("the copy to be known", || place.show("copy.jpg")["path"].as_str().map(str::to_owned));
+    std::fs::remove_file(at("002.jpg")).unwrap();
+    let expected = [
+        ("005.jpg", "006.jpg"),
+        ("004.jpg", "005.jpg"),
+        ("003.jpg", "004.jpg"),
+        ("001.jpg", "000.jpg"),
+        ("002.jpg", "copy.jpg"),
+    ];
+    for (image, path) in expected {
+        let seen = wait_for(&format!("{image} at {path}"), || {
+            let seen = place.show(image);
+            (seen["path"] == path).then_some(seen)
+        });
+        assert_eq!(seen["revision"], 1, "{seen}");
+    }
+    let status = place.wait_for_photos(5);
+    assert_eq!(status["counts"]["failed"], 0);
+    up.stop();
+}
+
+#[test]
+fn a_drive_that_goes_away_fails_and_removes_nothing() {
+    let place = Place::new(120);
+    let up = place.up(true);
+    wait_for("some photos", || {
+        place.status().filter(|status| status["counts"]["analyzed"].as_u64() > Some(0))
+    });
+    // What is left of a drive that is not mounted any more.
+    let aside = place.photos.with_extension("aside");
+    std::fs::rename(&place.photos, &aside).unwrap();
+    std::fs::create_dir(&place.photos).unwrap();
+    // Something happens there: now it is looked at.
+    std::fs::write(aside.join("000.jpg"), "changed").unwrap();
+    wait_for("waiting photos that were asked for in vain", || {
+        let status = place.status()?;
+        (status["queues"]["analyze"]["scheduled"].as_u64()? > 0).then_some(())
+    });
+    let before = place.status().unwrap();
+    assert_eq!(
+        (&before["counts"]["failed"], &before["counts"]["images"]),
+        (&0.into(), &120.into())
+    );
+    up.stop();
+
+    std::fs::remove_dir(&place.photos).unwrap();
+    place_photo_again(&aside);
+    std::fs::rename(&aside, &place.photos).unwrap();
+    let up = place.up(false);
+    let status = place.wait_for_photos(120);
+    assert_eq!(status["counts"]["failed"], 0, "{status}");
+    up.stop();
+}
+
+fn place_photo_again(folder: &Path) {
+    let drawing = drawn::draw(Generator::Second, 11, 0);
+    std::fs::write(folder.join("000.jpg"), drawing.to_jpeg(88).unwrap()).unwrap();
+}
+
+#[test]
 fn killed_processes_lose_nothing() {
     let place = Place::new(60);
     let mut up = place.up(true);

@@ -13,6 +13,7 @@ pub struct Model {
     pub generation_change: i64,
     pub train_fence: i64,
     pub watched: bool,
+    pub mounts: String,
     pub purging: bool,
     pub fence_floor: i64,
 }

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::catalog::{KnownFile, MovedFile};
+use crate::catalog::{KnownFile, Moved, MovedFile};
 
 fn stamped(id: &str, stamp: &str, hash: Option<&str>) -> Upload {
     Upload {
@@ -25,14 +25,14 @@ impl Story {
         known.expect("reads").remove(&at).expect("is there")
     }
 
-    async fn move_one(&self, id: &str, to: &str) -> bool {
+    async fn move_one(&self, id: &str, to: &str) -> Moved {
         let moved = MovedFile {
             image: image(id),
             from: path(&format!("photos/{id}.jpg")),
             to: path(to),
             stamp: "moved".to_owned(),
         };
-        self.catalog.move_files(&self.library, &[moved]).await.expect("answers").remove(0)
+        self.catalog.move_files(&self.library, &[moved], &[]).await.expect("answers").remove(0)
     }
 }
 
@@ -55,18 +55,96 @@ async fn another_stamp_is_another_content_unless_the_hash_says_it_is_not() {
 #[tokio::test]
 async fn a_photo_that_moved_keeps_what_was_seen() {
     let story = story().await;
-    story.record_one(stamped("1", "a", None)).await;
-    story.record_one(stamped("2", "a", None)).await;
-    assert!(!story.move_one("1", "new/1.jpg").await, "its analysis is under way");
+    for id in ["1", "2", "3"] {
+        story.record_one(stamped(id, "a", None)).await;
+    }
+    let again = story.move_one("3", "new/3.jpg").await;
+    assert_eq!(again, Moved::Again(Revision(2)), "its analysis with the old path is under way");
     for id in ["1", "2"] {
         assert_eq!(story.store(id, 1, 1, &analysis("a boat")).await, Stored::Stored);
     }
-    assert!(!story.move_one("1", "photos/2.jpg").await, "another photo is there");
-    assert!(story.move_one("1", "new/1.jpg").await);
-    assert!(!story.move_one("1", "new/other.jpg").await, "it is not there any more");
+    assert!(matches!(story.store("3", 1, 1, &analysis("x")).await, Stored::Superseded(_)));
+    assert_eq!(story.move_one("1", "photos/2.jpg").await, Moved::Refused, "another photo is there");
+    assert_eq!(story.move_one("1", "new/1.jpg").await, Moved::Kept);
+    assert_eq!(story.move_one("1", "new/other.jpg").await, Moved::Refused, "it has left");
     let record = story.record("1").await;
     assert_eq!((record.path, record.revision), (path("new/1.jpg"), Revision(1)));
     assert_eq!(record.analysis.expect("stays").description.as_deref(), Some("a boat"));
+}
+
+#[tokio::test]
+async fn photos_may_take_each_others_places() {
+    let story = story().await;
+    for id in ["1", "2", "3", "4"] {
+        story.record_one(stamped(id, "a", None)).await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+    }
+    let moved = |id: &str, to: &str| MovedFile {
+        image: image(id),
+        from: path(&format!("photos/{id}.jpg")),
+        to: path(&format!("photos/{to}.jpg")),
+        stamp: "moved".to_owned(),
+    };
+    // 1 and 2 change places, 3 goes where 4 was, which is nowhere any more.
+    let replaced = [story.known("4").await];
+    let asked = [moved("1", "2"), moved("2", "1"), moved("3", "4")];
+    let done = story.catalog.move_files(&story.library, &asked, &replaced).await.unwrap();
+    assert_eq!(done, [Moved::Kept, Moved::Kept, Moved::Kept]);
+    for (id, at) in [("1", "2"), ("2", "1"), ("3", "4")] {
+        let record = story.record(id).await;
+        assert_eq!(record.path, path(&format!("photos/{at}.jpg")));
+        assert_eq!(record.analysis.unwrap().description.as_deref(), Some(id));
+    }
+    assert!(story.record("4").await.removed_at.is_some());
+    // Whoever is blocked stays, and so does who wanted its place.
+    story.record_one(stamped("5", "a", None)).await;
+    let asked = [
+        MovedFile { from: path("photos/2.jpg"), ..moved("1", "5") },
+        MovedFile { from: path("photos/1.jpg"), ..moved("2", "2") },
+    ];
+    let done = story.catalog.move_files(&story.library, &asked, &[]).await.unwrap();
+    assert_eq!(done, [Moved::Refused, Moved::Refused]);
+    assert_eq!(story.record("1").await.path, path("photos/2.jpg"));
+}
+
+#[tokio::test]
+async fn a_copy_becomes_one_with_the_photo_that_is_gone() {
+    let story = story().await;
+    for id in ["1", "2", "3"] {
+        story.record_one(stamped(id, "a", None)).await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+        story.clock.advance(SignedDuration::from_secs(1));
+    }
+    let (library, value) = (&story.library, serde_json::json!("mine"));
+    story.catalog.set_correction(library, &image("3"), "description", &value).await.unwrap();
+    let younger = story.catalog.younger_of_sizes(library, &[1000], 10).await.unwrap();
+    let younger: Vec<_> = younger.iter().map(|file| file.image.as_str()).collect();
+    assert_eq!(younger, ["2", "1"], "the owner has spoken of the third");
+    let (gone, copy) = (story.known("1").await, story.known("2").await);
+    assert!(story.catalog.adopt_copy(library, &gone, &copy).await.unwrap());
+    let record = story.record("1").await;
+    assert_eq!(record.path, path("photos/2.jpg"));
+    assert_eq!(record.analysis.unwrap().description.as_deref(), Some("1"));
+    assert!(story.record("2").await.removed_at.is_some());
+    assert!(!story.catalog.adopt_copy(library, &gone, &copy).await.unwrap(), "it was done");
+}
+
+#[tokio::test]
+async fn the_id_of_a_deleted_photo_with_words_on_it_stays_its_own() {
+    let story = story().await;
+    for id in ["1", "2", "3"] {
+        story.record_one(stamped(id, "a", Some(id))).await;
+    }
+    let (library, value) = (&story.library, serde_json::json!("mine"));
+    story.catalog.set_correction(library, &image("2"), "description", &value).await.unwrap();
+    for id in ["2", "3"] {
+        story.catalog.remove_image(library, &image(id)).await.unwrap();
+    }
+    let asked = ["1", "2", "3", "4"].map(image);
+    let held = story.catalog.held_ids(library, &asked).await.unwrap();
+    let mut held: Vec<_> = held.into_iter().collect();
+    held.sort();
+    assert_eq!(held, [("1".to_owned(), None), ("2".to_owned(), Some("2".to_owned()))]);
 }
 
 #[tokio::test]
@@ -77,7 +155,7 @@ async fn what_is_gone_is_removed_and_what_moved_meanwhile_is_not() {
         assert_eq!(story.store(id, 1, 1, &analysis("a boat")).await, Stored::Stored);
     }
     let gone = [story.known("1").await, story.known("2").await];
-    assert!(story.move_one("2", "new/2.jpg").await);
+    assert_eq!(story.move_one("2", "new/2.jpg").await, Moved::Kept);
     assert_eq!(story.catalog.remove_files(&story.library, &gone).await.unwrap(), 1);
     let removed = story.record("1").await;
     assert!(
