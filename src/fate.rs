@@ -9,8 +9,8 @@
 pub enum Fate {
     /// The world may recover: a timeout, a disk that did not answer. Tried again within a budget.
     Transient,
-    /// A store that everybody needs is away, Redis or the database. It says nothing about this job:
-    /// tried again until the store is back, and no attempt is counted.
+    /// What the job needs is away: Redis, the database, or the folder of its library's photos. It
+    /// says nothing about this job: tried again until that is back, and no attempt is counted.
     Away,
     /// This input can never work. The reason is recorded on the photo; no retry.
     Permanent,

@@ -20,6 +20,8 @@ use crate::volume;
 const NAME: &str = ".lock";
 /// Time between two tries of a purge.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Tries against purges that remove the file between two of our steps.
+const TRIES_MAX: usize = 20;
 
 /// Why the lock was not had.
 #[derive(Debug, thiserror::Error)]
@@ -139,10 +141,14 @@ fn held(
     let folder = volume::library_dir(data, library);
     let path = folder.join(NAME);
     let unusable = |cause| LockError::Unusable { path: path.clone(), cause };
-    loop {
+    let mut missing = None;
+    for _ in 0..TRIES_MAX {
         let file = match open(&folder, &path) {
             // The purge before us removed the folder between the two steps.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && data.is_dir() => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && data.is_dir() => {
+                missing = Some(error);
+                continue;
+            }
             other => other.map_err(unusable)?,
         };
         match take(&file) {
@@ -157,12 +163,14 @@ fn held(
             return Ok(Some(LibraryLock { _file: file }));
         }
     }
+    let replaced = || io::Error::other(format!("it was replaced {TRIES_MAX} times under us"));
+    Err(unusable(missing.unwrap_or_else(replaced)))
 }
 
 fn open(folder: &Path, path: &Path) -> io::Result<File> {
     std::fs::create_dir_all(folder)?;
-    // For writing: over NFS a lock held alone needs that.
-    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    // Over NFS a lock held alone needs a file open for writing, a shared one a file open for reading.
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
 }
 
 /// Takes back the empty folder that a lock has made for a library that turned out to be gone.
@@ -203,6 +211,17 @@ mod tests {
         assert!(matches!(alone(), Err(LockError::InUse { .. })));
         remove_if_empty(data.path(), &a, next);
         assert!(!volume::library_dir(data.path(), &a).exists());
+    }
+
+    #[test]
+    fn a_lock_that_is_never_there_is_an_error_and_no_endless_search() {
+        let data = tempfile::tempdir().unwrap();
+        let main = LibraryId::main();
+        let folder = volume::library_dir(data.path(), &main);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(data.path().join("gone/lock"), folder.join(NAME)).unwrap();
+        let error = LibraryLock::shared(data.path(), &main).unwrap_err();
+        assert!(matches!(error, LockError::Unusable { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         space: pack.space().clone(),
         dim: pack.manifest().postprocess.embedding.dim,
         train: client.config.auto_train.then(|| client.train.clone()),
+        train_limit: client.config.export_limit,
     };
     running.work::<ExportSnapshot>(client.export.clone(), 1, Arc::new(deps)).await?;
     running.end().await

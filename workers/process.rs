@@ -10,7 +10,7 @@ use eyefleet::cli::Client;
 use eyefleet::cli::args::RunArgs;
 use eyefleet::clock::Clock;
 use eyefleet::config::Config;
-use eyefleet::jobs::{Job, run_claim};
+use eyefleet::jobs::{Away, Job, run_claim};
 use eyefleet::serve::{self, Bound, Health};
 use eyefleet::telemetry::metrics;
 use fleetq::{Claim, ConnectOptions, FleetBackend, Queue, WorkerOptions};
@@ -128,12 +128,13 @@ impl Running {
     ) -> anyhow::Result<()> {
         let backend = FleetBackend::new(queue, WorkerOptions::new(&self.name, slots))?;
         let handle = backend.handle();
+        let away = Arc::new(Away::default());
         let run = move |claim: Claim| {
-            let deps = Arc::clone(&deps);
+            let (deps, away) = (Arc::clone(&deps), Arc::clone(&away));
             async move {
                 // A task of its own: handlers of one apalis worker share a task, and a slow poll
                 // of one would hold up the others.
-                if let Err(error) = tokio::spawn(run_claim::<J>(claim, deps)).await {
+                if let Err(error) = tokio::spawn(run_claim::<J>(claim, deps, away)).await {
                     tracing::error!(%error, "the runner itself broke; the job's lease runs out");
                 }
             }

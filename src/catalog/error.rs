@@ -188,16 +188,24 @@ fn sort_driver_error(driver: &SqlxError, cause: String) -> CatalogError {
         SqlxError::Database(database) => database.code().unwrap_or_default(),
         _ => return CatalogError::Query { cause },
     };
-    match code.as_ref() {
+    sort_code(code.as_ref(), cause)
+}
+
+/// By the code of the database: SQLite's are short numbers, PostgreSQL's always have five characters.
+fn sort_code(code: &str, cause: String) -> CatalogError {
+    match code {
         // SQLite's BUSY and LOCKED with their extended codes; PostgreSQL's serialization failure,
-        // deadlock and lock timeout.
-        "5" | "6" | "261" | "262" | "517" | "773" | "40001" | "40P01" | "55P03" => {
-            CatalogError::Busy { cause }
-        }
+        // deadlock, lock timeout, out of memory, and a query that took too long or was cancelled.
+        "5" | "6" | "261" | "262" | "517" | "773" | "40001" | "40P01" | "55P03" | "53200"
+        | "57014" => CatalogError::Busy { cause },
         // SQLITE_FULL, its shared memory that cannot grow; PostgreSQL's disk full.
         "13" | "4874" | "53100" => CatalogError::Full { cause },
-        // PostgreSQL: shutting down, ended by an administrator, starting up, too many clients.
-        "57P01" | "57P02" | "57P03" | "53300" => {
+        // PostgreSQL: shutting down, ended by an administrator, starting up, too many clients, read-only
+        // (a primary that became a standby), its disk does not answer, the connection broke.
+        "57P01" | "57P02" | "57P03" | "53300" | "25006" | "58030" => {
+            CatalogError::Unreachable { database: String::new(), cause }
+        }
+        _ if is_lost_connection(code) || is_sqlite_io_error(code) => {
             CatalogError::Unreachable { database: String::new(), cause }
         }
         // PostgreSQL: wrong user or password, no such database, no right to do this.
@@ -213,9 +221,33 @@ fn sort_driver_error(driver: &SqlxError, cause: String) -> CatalogError {
     }
 }
 
+fn is_lost_connection(code: &str) -> bool {
+    code.len() == 5 && code.starts_with("08")
+}
+
+/// `SQLITE_IOERR` with all its extended codes: the disk under the file does not answer.
+fn is_sqlite_io_error(code: &str) -> bool {
+    code.len() < 5 && code.parse::<u16>().is_ok_and(|code| code & 0xff == 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ends_without_the_photo_counts_no_attempt_of_it() {
+        let away = [
+            "25006", "53200", "58030", "08000", "08006", "57014", "57P01", "53300", "53100", "10",
+            "266", "522", "778", "3850", "8714", "4874", "5", "517", "13",
+        ];
+        for code in away {
+            assert_eq!(sort_code(code, "x".into()).fate(), Fate::Away, "{code}");
+        }
+        // One of them is 10 in its last byte, and none of SQLite's.
+        for code in ["22026", "23505", "42P01", "1", "19", "2067", ""] {
+            assert_eq!(sort_code(code, "x".into()).fate(), Fate::Transient, "{code}");
+        }
+    }
 
     #[test]
     fn every_failure_has_a_fate_and_names_its_next_step() {

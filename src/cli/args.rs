@@ -195,7 +195,8 @@ pub struct ShowArgs {
 /// `eyefleet export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The newest so many images, or `all` (default: export.limit).
+    /// The newest so many images, or `all` (default: export.limit). An export of another size is not
+    /// learned from by itself: `eyefleet train` does.
     #[arg(long, value_parser = limit, value_name = "N|all")]
     pub limit: Option<Limit>,
     /// Library in question.

@@ -127,9 +127,13 @@ async fn run(
 
 /// Removes its jobs from every queue, and gives what later libraries must be above.
 async fn discard(client: &Client, name: &LibraryId, purged: &mut Purged) -> anyhow::Result<Floors> {
-    let analyze = client.analyze.discard(&id_prefix::<AnalyzeImage>(name)).await?;
-    let export = client.export.discard(&id_prefix::<ExportSnapshot>(name)).await?;
-    let train = client.train.discard(&id_prefix::<TrainGeneration>(name)).await?;
+    let again = || format!("the jobs of library {name} are not all gone; run the purge again");
+    let analyze = client.analyze.discard(&id_prefix::<AnalyzeImage>(name)).await;
+    let analyze = analyze.with_context(again)?;
+    let export = client.export.discard(&id_prefix::<ExportSnapshot>(name)).await;
+    let export = export.with_context(again)?;
+    let train = client.train.discard(&id_prefix::<TrainGeneration>(name)).await;
+    let train = train.with_context(again)?;
     for Discarded { jobs, claimed, .. } in [analyze, export, train] {
         purged.jobs += jobs;
         purged.jobs_being_worked_on += claimed;

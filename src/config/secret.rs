@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// Parameters that an address may begin its query with although an @ comes later.
+const PARAMETERS: &[&str] =
+    &["application_name", "dbname", "host", "options", "pass", "password", "sslmode", "user"];
+
 /// An address with credentials in it. `Debug` and `Display` show it without the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -26,10 +30,13 @@ impl Secret {
                 None => self.0.clone(),
             };
         };
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A path has no credentials.
+        let is_path = rest.starts_with('/') || scheme == "sqlite";
+        let (place, query) =
+            if is_path { rest.split_once('?') } else { before_query(rest) }.unwrap_or((rest, ""));
         let mut shown = format!("{scheme}://");
-        // A path has no credentials. The last @ ends them: a password may hold one, and a slash.
-        match place.rfind('@').filter(|_| !place.starts_with('/')) {
+        // The last @ ends the credentials: a password may hold one, and a slash.
+        match place.rfind('@').filter(|_| !is_path) {
             Some(at) => {
                 shown.push_str(place[..at].split(':').next().unwrap_or(""));
                 shown.push_str(":***");
@@ -49,6 +56,18 @@ impl Secret {
         }
         shown
     }
+}
+
+/// Splits at the question mark that begins the query. One with an @ after it may stand in a
+/// password, unless the name of a parameter follows: in doubt more is masked than need be.
+fn before_query(rest: &str) -> Option<(&str, &str)> {
+    let begins_query = |&(at, _): &(usize, &str)| {
+        let query = &rest[at + 1..];
+        let name = query.split_once('=').map_or("", |(name, _)| name);
+        !query.contains('@') || PARAMETERS.contains(&name)
+    };
+    let (at, _) = rest.match_indices('?').find(begins_query)?;
+    Some((&rest[..at], &rest[at + 1..]))
 }
 
 impl fmt::Debug for Secret {
@@ -77,6 +96,17 @@ mod tests {
             ("redis+unix:///x.sock?user=u&pass=hunter2", "redis+unix:///x.sock?user=u&pass=***"),
             ("sqlite:///a/b@c.sqlite", "sqlite:///a/b@c.sqlite"),
             ("me:hunter2@host:6379", "***@host:6379"),
+            ("postgres://u:pa?ss@db/x", "postgres://u:***@db/x"),
+            ("postgres://u:p@s?s@db/x", "postgres://u:***@db/x"),
+            ("postgres://u:p?a=b?@db/x?sslmode=disable", "postgres://u:***@db/x?sslmode=disable"),
+            ("postgres://localhost/x?host=/x@y", "postgres://localhost/x?host=/x@y"),
+            (
+                "postgres://u:p?@db/x?sslmode=a&host=/x@y",
+                "postgres://u:***@db/x?sslmode=a&host=/x@y",
+            ),
+            ("postgres://db/x?password=p@ss", "postgres://db/x?password=***"),
+            ("sqlite://a@b.sqlite?mode=rwc", "sqlite://a@b.sqlite?mode=rwc"),
+            ("sqlite:///a?b@c.sqlite", "sqlite:///a?b@c.sqlite"),
         ] {
             assert_eq!(format!("{:?}", Secret::new(given)), shown);
         }

@@ -18,7 +18,8 @@ pub struct JobError {
     pub message: String,
     /// The causes below it, outermost first.
     pub chain: Vec<String>,
-    /// When to try again, where the failure itself knows.
+    /// When to try again, where the failure itself knows. With [`Fate::Away`] it says as well that
+    /// only this library meets it: see [`JobError::is_of_one_library`].
     pub retry_after: Option<Duration>,
 }
 
@@ -38,6 +39,12 @@ impl JobError {
     /// Something newer has written: nothing to do any more.
     pub fn superseded(why: impl Into<String>) -> Self {
         Self::new(Fate::Superseded, why)
+    }
+
+    /// Whether what is away is one library's own, its folder, and no store that all jobs share: the
+    /// others go on then. Only such a failure knows when to try again.
+    pub(super) fn is_of_one_library(&self) -> bool {
+        self.fate == Fate::Away && self.retry_after.is_some()
     }
 
     fn from_room(fate: Fate, error: &dyn std::error::Error) -> Self {
@@ -79,7 +86,32 @@ impl From<OriginalError> for JobError {
 
 impl From<fleetq::QueueError> for JobError {
     fn from(error: fleetq::QueueError) -> Self {
-        // A job meets the queue only to enqueue what follows from it: worth another try.
-        Self::from_room(Fate::Away, &error)
+        // Redis may come back; what it or the queue refuses for good is refused the next time too.
+        let fate = if error.is_transient() { Fate::Away } else { Fate::Permanent };
+        Self::from_room(fate, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_folder_that_is_away_is_of_one_library() {
+        let root = std::path::PathBuf::from("/photos");
+        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let folder = JobError::from(OriginalError::Root { root, cause });
+        assert!(folder.is_of_one_library(), "{folder}");
+        let database = crate::catalog::CatalogError::Busy { cause: "x".into() };
+        assert!(!JobError::from(database).is_of_one_library());
+    }
+
+    #[test]
+    fn a_refusal_of_the_queue_is_not_waited_out() {
+        let refused =
+            fleetq::QueueError::PayloadTooLarge { id: "1".into(), bytes: 2, bytes_max: 1 };
+        assert_eq!(JobError::from(refused).fate, Fate::Permanent);
+        let left = fleetq::QueueError::StillMoving { prefix: "a".into(), left: 1 };
+        assert_eq!(JobError::from(left).fate, Fate::Away);
     }
 }

@@ -22,6 +22,8 @@ use crate::volume;
 
 /// Rows read from the catalogue at once.
 const PAGE: u64 = 500;
+/// Exports looked through for that of one try.
+const RECENT: u64 = 20;
 /// Snapshots kept: the newest, and a few to compare with.
 const SNAPSHOTS_KEPT: usize = 5;
 
@@ -67,6 +69,9 @@ pub struct ExportDeps {
     pub dim: usize,
     /// Where the training is asked for that follows; `None` when that is switched off.
     pub train: Option<fleetq::Queue>,
+    /// The rows of exports that are learned from by themselves. One of another size was asked for by
+    /// hand, and a library must not unlearn the rest because of it.
+    pub train_limit: Option<u64>,
 }
 
 impl Job for ExportSnapshot {
@@ -111,27 +116,59 @@ impl Job for ExportSnapshot {
         ::metrics::counter!(metrics::EXPORTS_TOTAL, "outcome" => "finished").increment(1);
         metrics::observe(metrics::EXPORT_SECONDS, started.elapsed());
         tracing::info!(library = %self.library, snapshot = %id, images = manifest.images, "Export finished");
-        if let Some(queue) = &deps.train {
-            let job =
-                TrainGeneration { library: self.library.clone(), snapshot: id, newer_than: None };
-            queue.enqueue(job.queued()?).await?;
-            tracing::info!(library = %self.library, "Training scheduled in background");
+        if let Some(queue) = &deps.train
+            && self.limit == deps.train_limit
+        {
+            self.ask_for_training(queue, id).await;
         }
         Ok(Done::Finished)
     }
 
     async fn give_up(
         &self,
-        _deps: &ExportDeps,
-        _attempt: &Attempt,
-        _reason: &str,
+        deps: &ExportDeps,
+        attempt: &Attempt,
+        reason: &str,
     ) -> Result<(), JobError> {
-        // Every failed try has its own row with its reason already.
+        // A try that failed before it had a row is recorded too: the schedule asks for the next
+        // export some time after a failure that it sees, and at once where it sees none.
+        let (catalog, fence) = (&deps.catalog, attempt.fence);
+        let recent = catalog.exports(&self.library, RECENT).await?;
+        let export = if let Some(row) = recent.into_iter().find(|it| it.fence == fence) {
+            row.export
+        } else {
+            let id = SnapshotId::new(deps.clock.now(), fence).as_str().to_owned();
+            let begun = catalog.begin_export(&self.library, fence, &id, self.limit).await?;
+            if let Stored::Superseded(why) = begun {
+                return Err(JobError::superseded(why));
+            }
+            id
+        };
+        // One that has ended keeps its end.
+        let _ended_before = catalog.fail_export(&self.library, fence, &export, reason).await?;
         Ok(())
     }
 }
 
 impl ExportSnapshot {
+    /// The export stands whatever comes of this: the leader's schedule asks for the training of a
+    /// snapshot that nobody has learned from.
+    async fn ask_for_training(&self, queue: &fleetq::Queue, snapshot: SnapshotId) {
+        let job = TrainGeneration { library: self.library.clone(), snapshot, newer_than: None };
+        let asked = match job.queued() {
+            Ok(job) => queue.enqueue(job).await.map_err(JobError::from),
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(_) => {
+                tracing::info!(library = %self.library, "Training scheduled in background");
+            }
+            Err(error) => {
+                tracing::warn!(library = %self.library, %error, "the training is asked for later by the schedule");
+            }
+        }
+    }
+
     async fn write(
         &self,
         deps: &ExportDeps,
@@ -321,5 +358,35 @@ mod tests {
         let all: ExportSnapshot =
             serde_json::from_str(r#"{"library":"main","request":"r1"}"#).unwrap();
         assert_eq!(all.limit, None);
+    }
+
+    #[tokio::test]
+    async fn a_try_that_failed_before_it_began_is_recorded_once() {
+        let data = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", data.path().join("catalog.sqlite").display());
+        let library = LibraryId::main();
+        let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+        catalog.ensure_library(&library, data.path()).await.unwrap();
+        let deps = ExportDeps {
+            catalog: catalog.clone(),
+            clock: Clock::system(),
+            data: data.path().to_owned(),
+            space: SpaceId::new("00112233aabbccdd").unwrap(),
+            dim: 4,
+            train: None,
+            train_limit: None,
+        };
+        let job = ExportSnapshot { library: library.clone(), limit: None, request: "r".into() };
+        let attempt =
+            |fence| Attempt { fence: Fence(fence), failed_before: 2, request: "r".into() };
+        for reason in ["read-only", "again"] {
+            job.give_up(&deps, &attempt(7), reason).await.unwrap();
+        }
+        let exports = catalog.exports(&library, 9).await.unwrap();
+        assert_eq!(exports.len(), 1, "{exports:?}");
+        assert_eq!(exports[0].state, crate::catalog::ExportState::Failed);
+        assert_eq!(exports[0].fence, Fence(7));
+        let error = job.give_up(&deps, &attempt(6), "older").await.unwrap_err();
+        assert_eq!(error.fate, Fate::Superseded, "{error}");
     }
 }

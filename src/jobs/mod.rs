@@ -5,6 +5,7 @@
 //! fate of its error and from its budget, in `runner.rs` alone.
 
 mod analyze_image;
+mod away;
 mod error;
 mod export_snapshot;
 mod runner;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use analyze_image::{AnalyzeDeps, AnalyzeImage};
+pub use away::Away;
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use runner::{Decision, Ended, decide, run_claim};
@@ -66,6 +68,12 @@ pub struct Attempt {
     pub failed_before: u32,
     /// The job's id in the queue, by which whoever asked for it finds what came of it.
     pub request: String,
+}
+
+/// Whose job an id names: its kind and its library, in the form of [`id_prefix`] without its end.
+fn owner(id: &str) -> &str {
+    let end = id.match_indices(':').nth(1).map_or(id.len(), |(at, _)| at);
+    &id[..end]
 }
 
 /// What the ids of all jobs of this kind begin with that belong to `library`, and of no other: a

@@ -12,7 +12,7 @@ use fleetq::{Claim, Settle, Settled};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{Attempt, Budget, Done, Job, JobError};
+use super::{Attempt, Away, Budget, Done, Job, JobError, owner};
 use crate::fate::Fate;
 use crate::names::Fence;
 use crate::telemetry::metrics;
@@ -21,8 +21,8 @@ use crate::telemetry::metrics;
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts.
 const BACKOFF_MAX: Duration = Duration::from_mins(5);
-/// Longest pause of a job whose store is away, unless the failure knows better. It has no last attempt: whatever could be recorded
-/// about the job would have to be written to that store.
+/// Longest pause of a job whose store is away, unless the failure knows better. It has no last
+/// attempt: whatever could be recorded about the job would have to be written to that store.
 const AWAY_PAUSE: Duration = Duration::from_secs(5);
 
 /// What is to be done with a job after a run.
@@ -93,9 +93,30 @@ fn retry_or_give_up(
     if this_was_the_last {
         return Decision::GiveUp;
     }
-    let doubled = BACKOFF_FIRST.saturating_mul(1 << failed_before.min(16));
-    let pause = asked.unwrap_or(doubled).min(BACKOFF_MAX);
+    let pause = asked.unwrap_or_else(|| doubled(failed_before)).min(BACKOFF_MAX);
     Decision::Retry(spread(pause, jitter))
+}
+
+fn doubled(failed_before: u32) -> Duration {
+    BACKOFF_FIRST.saturating_mul(1 << failed_before.min(16)).min(BACKOFF_MAX)
+}
+
+/// When a job runs again that failed for good while nobody could be told: its last word must not
+/// get lost.
+#[derive(Debug, PartialEq)]
+enum Unrecorded {
+    /// Once the store is back.
+    StoreAway(Duration),
+    /// The store is there and refuses: ever more seldom. Each counts an attempt, by which the pause
+    /// grows and which changes nothing else for a job that is given up.
+    Refused(Duration),
+}
+
+fn after_unrecorded(error: &JobError, failed_before: u32, jitter: f64) -> Unrecorded {
+    match error.fate {
+        Fate::Away => Unrecorded::StoreAway(spread(AWAY_PAUSE, jitter)),
+        _ => Unrecorded::Refused(spread(doubled(failed_before), jitter)),
+    }
 }
 
 /// Half fixed, half random: never at once, never all together.
@@ -103,8 +124,8 @@ fn spread(pause: Duration, jitter: f64) -> Duration {
     pause.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
-/// Runs one claimed job to its end and settles it.
-pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>) {
+/// Runs one claimed job to its end and settles it. `away` is shared by all jobs of the process.
+pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>) {
     let span = tracing::info_span!("job", job = J::NAME, id = %claim.id, start = claim.starts);
     async move {
         let started = Instant::now();
@@ -122,7 +143,7 @@ pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>) {
             Err(why) => (None, Ended::Undecodable(why)),
         };
         let decision = decide(&ended, claim.attempts, J::BUDGET, jitter(&claim));
-        let outcome = apply(&claim, job.as_ref(), &deps, &attempt, &ended, &decision).await;
+        let outcome = apply(&claim, job.as_ref(), &deps, &attempt, &ended, &decision, &away).await;
         record::<J>(outcome, started.elapsed());
     }
     .instrument(span)
@@ -205,6 +226,7 @@ async fn apply<J: Job>(
     attempt: &Attempt,
     ended: &Ended,
     decision: &Decision,
+    away: &Away,
 ) -> &'static str {
     let cause = reason_of::<J>(ended);
     let chain = match ended {
@@ -218,18 +240,19 @@ async fn apply<J: Job>(
             ("retried", Settle::RetryAfter { delay: *pause, cause })
         }
         Decision::Wait(pause) => {
-            tracing::warn!(%cause, again_in_ms = pause.as_millis() as u64, "a store is away, the job waits for it");
-            ("retried", Settle::Wait { delay: *pause, cause })
+            let only_here =
+                matches!(ended, Ended::Returned(Err(error)) if error.is_of_one_library());
+            note_away(claim, away, only_here, &cause);
+            ("waited", Settle::Wait { delay: *pause, cause })
         }
         Decision::GiveUp => {
-            tracing::warn!(%cause, "job failed for good");
             match give_up(job, deps, attempt, &cause).await {
                 // The reason stands on the photo: the job itself has nothing left to say.
-                Ok(()) => ("failed", Settle::Done),
-                Err(error) => {
-                    let cause = format!("{cause}; and recording that failed: {error}");
-                    ("retried", Settle::Wait { delay: BACKOFF_FIRST, cause })
+                Ok(()) => {
+                    tracing::warn!(%cause, "job failed for good");
+                    ("failed", Settle::Done)
                 }
+                Err(error) => unrecorded(claim, away, &cause, &error),
             }
         }
         Decision::Quarantine => {
@@ -249,6 +272,9 @@ async fn apply<J: Job>(
             ("superseded", Settle::Done)
         }
     };
+    if matches!(outcome, "finished" | "skipped" | "failed") {
+        away.over(owner(&claim.id));
+    }
     match claim.settle(settle).await {
         Ok(Settled::Applied) => outcome,
         Ok(Settled::Stale) => {
@@ -259,6 +285,30 @@ async fn apply<J: Job>(
             // The lease runs out and another worker repeats it, which changes nothing.
             tracing::warn!(%error, "settling failed; the job will be repeated");
             outcome
+        }
+    }
+}
+
+/// Says it where that was not said yet. What all jobs need keeps the worker from claiming more.
+fn note_away(claim: &Claim, away: &Away, only_here: bool, cause: &str) {
+    let owner = only_here.then(|| owner(&claim.id));
+    if let Some(pause) = away.met(owner, cause) {
+        claim.hold_off(pause);
+    }
+}
+
+/// The job failed for good and that could not be recorded.
+fn unrecorded(claim: &Claim, away: &Away, cause: &str, error: &JobError) -> (&'static str, Settle) {
+    let both = format!("{cause}; and recording that failed: {error}");
+    match after_unrecorded(error, claim.attempts, jitter(claim)) {
+        Unrecorded::StoreAway(delay) => {
+            note_away(claim, away, error.is_of_one_library(), &error.message);
+            ("waited", Settle::Wait { delay, cause: both })
+        }
+        Unrecorded::Refused(delay) => {
+            let again_in_ms = delay.as_millis() as u64;
+            tracing::warn!(cause = %both, again_in_ms, "job failed, and that could not be recorded");
+            ("retried", Settle::RetryAfter { delay, cause: both })
         }
     }
 }
@@ -343,6 +393,16 @@ mod tests {
             last = pause;
         }
         assert_eq!(last, BACKOFF_MAX);
+    }
+
+    #[test]
+    fn a_failure_that_cannot_be_recorded_comes_back_ever_more_seldom() {
+        let refused = JobError::new(Fate::Transient, "the database is damaged");
+        let pauses = [0, 1, 5, 20, u32::MAX].map(|failed| after_unrecorded(&refused, failed, 1.0));
+        let wanted = [1, 2, 32, 300, 300].map(|s| Unrecorded::Refused(Duration::from_secs(s)));
+        assert_eq!(pauses, wanted);
+        let away = after_unrecorded(&JobError::new(Fate::Away, "x"), 9, 1.0);
+        assert_eq!(away, Unrecorded::StoreAway(AWAY_PAUSE));
     }
 
     #[test]

@@ -105,11 +105,25 @@ impl Job for TrainGeneration {
 
     async fn give_up(
         &self,
-        _deps: &TrainDeps,
-        _attempt: &Attempt,
-        _reason: &str,
+        deps: &TrainDeps,
+        attempt: &Attempt,
+        reason: &str,
     ) -> Result<(), JobError> {
-        // Every failed try has its own row and log line with its reason already.
+        // A try that failed before it had a row is recorded too: the schedule asks for the next
+        // training some time after a failure that it sees, and at once where it sees none.
+        let (catalog, fence) = (&deps.catalog, attempt.fence);
+        let recent = catalog.generations(&self.library, RECENT).await?;
+        let number = match recent.iter().find(|it| it.fence == fence) {
+            Some(row) => row.number,
+            None => catalog
+                .begin_training(&self.library, fence, self.snapshot.as_str())
+                .await?
+                .ok_or_else(|| {
+                    JobError::superseded("a newer training of this library has begun")
+                })?,
+        };
+        // One that is published stays so.
+        let _ended_before = catalog.fail_generation(&self.library, fence, number, reason).await?;
         Ok(())
     }
 }
@@ -355,6 +369,35 @@ mod tests {
         let unforced: TrainGeneration = serde_json::from_str(short).unwrap();
         assert_eq!(unforced.newer_than, None);
         assert_ne!(job.id(), unforced.id());
+    }
+
+    #[tokio::test]
+    async fn a_try_that_failed_before_it_began_is_recorded_once() {
+        let data = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", data.path().join("catalog.sqlite").display());
+        let library = LibraryId::main();
+        let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+        catalog.ensure_library(&library, data.path()).await.unwrap();
+        let deps = TrainDeps {
+            catalog: catalog.clone(),
+            board: Board::open("redis+unix:///nowhere/redis.sock", "test").unwrap(),
+            clock: Clock::system(),
+            data: data.path().to_owned(),
+            exact_search_max: 1,
+            generations_kept: 1,
+        };
+        let snapshot = SnapshotId::new(Clock::system().now(), Fence(5));
+        let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
+        let attempt =
+            |fence| Attempt { fence: Fence(fence), failed_before: 2, request: "r".into() };
+        for reason in ["read-only", "again"] {
+            job.give_up(&deps, &attempt(7), reason).await.unwrap();
+        }
+        let rows = catalog.generations(&library, 9).await.unwrap();
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_eq!((rows[0].state, rows[0].fence), (GenerationState::Failed, Fence(7)));
+        let error = job.give_up(&deps, &attempt(6), "older").await.unwrap_err();
+        assert_eq!(error.fate, Fate::Superseded, "{error}");
     }
 
     #[test]

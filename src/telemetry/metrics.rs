@@ -45,7 +45,7 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = "eyefleet_build_info", Gauge, ["version", "role"], "Always 1; carries the version and the role of the process.";
-    JOBS_TOTAL = "eyefleet_jobs_total", Counter, ["kind", "outcome"], "Jobs that ended a run, by outcome (`finished`, `skipped`, `retried`, `failed`, `quarantined`, `given_back`, `superseded`).";
+    JOBS_TOTAL = "eyefleet_jobs_total", Counter, ["kind", "outcome"], "Jobs that ended a run, by outcome (`finished`, `skipped`, `retried`, `waited`, `failed`, `quarantined`, `given_back`, `superseded`).";
     JOBS_RUNNING = "eyefleet_jobs_running", Gauge, ["kind"], "Jobs that run in this process now.";
     JOB_RUN_SECONDS = "eyefleet_job_run_seconds", Histogram, ["kind"], "Time from the start of a job's run to its end.";
     JOB_WAIT_SECONDS = "eyefleet_job_wait_seconds", Histogram, ["kind"], "Time from a job's entry into the queue to its claim.";

@@ -114,6 +114,7 @@ impl Story {
             space: self.pack.space().clone(),
             dim: self.pack.manifest().postprocess.embedding.dim,
             train: None,
+            train_limit: None,
         };
         assert_eq!(export.run(&deps, &attempt).await.unwrap(), Done::Finished);
         let folder = eyefleet::volume::library_dir(self.folder.path(), &library);

@@ -227,44 +227,6 @@ fn a_photo_keeps_its_id_wherever_its_content_goes() {
 }
 
 #[test]
-fn a_drive_that_goes_away_fails_and_removes_nothing() {
-    let place = Place::new(120);
-    let up = place.up(true);
-    wait_for("some photos", || {
-        place.status().filter(|status| status["counts"]["analyzed"].as_u64() > Some(0))
-    });
-    // What is left of a drive that is not mounted any more.
-    let aside = place.photos.with_extension("aside");
-    std::fs::rename(&place.photos, &aside).unwrap();
-    std::fs::create_dir(&place.photos).unwrap();
-    // Something happens there: now it is looked at.
-    std::fs::write(aside.join("000.jpg"), "changed").unwrap();
-    wait_for("waiting photos that were asked for in vain", || {
-        let status = place.status()?;
-        (status["queues"]["analyze"]["scheduled"].as_u64()? > 0).then_some(())
-    });
-    let before = place.status().unwrap();
-    assert_eq!(
-        (&before["counts"]["failed"], &before["counts"]["images"]),
-        (&0.into(), &120.into())
-    );
-    up.stop();
-
-    std::fs::remove_dir(&place.photos).unwrap();
-    place_photo_again(&aside);
-    std::fs::rename(&aside, &place.photos).unwrap();
-    let up = place.up(false);
-    let status = place.wait_for_photos(120);
-    assert_eq!(status["counts"]["failed"], 0, "{status}");
-    up.stop();
-}
-
-fn place_photo_again(folder: &Path) {
-    let drawing = drawn::draw(Generator::Second, 11, 0);
-    std::fs::write(folder.join("000.jpg"), drawing.to_jpeg(88).unwrap()).unwrap();
-}
-
-#[test]
 fn killed_processes_lose_nothing() {
     let place = Place::new(60);
     let mut up = place.up(true);
@@ -359,6 +321,44 @@ mod slow {
     use crate::support::Redis;
 
     const FILES: u64 = 30_000;
+
+    #[test]
+    fn a_drive_that_goes_away_fails_and_removes_nothing() {
+        let place = Place::new(120);
+        let up = place.up(true);
+        wait_for("some photos", || {
+            place.status().filter(|status| status["counts"]["analyzed"].as_u64() > Some(0))
+        });
+        // What is left of a drive that is not mounted any more.
+        let aside = place.photos.with_extension("aside");
+        std::fs::rename(&place.photos, &aside).unwrap();
+        std::fs::create_dir(&place.photos).unwrap();
+        // Something happens there: now it is looked at.
+        std::fs::write(aside.join("000.jpg"), "changed").unwrap();
+        wait_for("waiting photos that were asked for in vain", || {
+            let status = place.status()?;
+            (status["queues"]["analyze"]["scheduled"].as_u64()? > 0).then_some(())
+        });
+        let before = place.status().unwrap();
+        assert_eq!(
+            (&before["counts"]["failed"], &before["counts"]["images"]),
+            (&0.into(), &120.into())
+        );
+        up.stop();
+
+        std::fs::remove_dir(&place.photos).unwrap();
+        place_photo_again(&aside);
+        std::fs::rename(&aside, &place.photos).unwrap();
+        let up = place.up(false);
+        let status = place.wait_for_photos(120);
+        assert_eq!(status["counts"]["failed"], 0, "{status}");
+        up.stop();
+    }
+
+    fn place_photo_again(folder: &Path) {
+        let drawing = drawn::draw(Generator::Second, 11, 0);
+        std::fs::write(folder.join("000.jpg"), drawing.to_jpeg(88).unwrap()).unwrap();
+    }
 
     /// A tree of tens of thousands of files is recorded as it is found, and looked at again
     /// without reading any.

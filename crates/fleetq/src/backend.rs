@@ -23,6 +23,7 @@ use tower_layer::Identity;
 use crate::claim::Claim;
 use crate::error::QueueError;
 use crate::feeder::{Feeder, give_back};
+use crate::hold_off::HoldOff;
 use crate::job::check_name;
 use crate::keeper::Leases;
 use crate::queue::Queue;
@@ -153,6 +154,7 @@ impl FleetBackend {
             counters: Arc::clone(&self.handle.counters),
             stop: self.handle.stop.clone(),
             settler: Settler::start(self.queue.clone()),
+            hold_off: HoldOff::default(),
             claims: sender,
         };
         let feeder = tokio::spawn(feeder.run());

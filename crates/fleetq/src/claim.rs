@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::QueueError;
+use crate::hold_off::HoldOff;
 use crate::job::Lane;
 use crate::keeper::Leases;
 use crate::queue::Queue;
@@ -215,6 +216,15 @@ impl Claim {
             leases.limits_changed();
         }
     }
+
+    /// Has the worker that holds this claim claim nothing more for `pause`: what every job of its
+    /// queue needs is away. Jobs that it holds go on. Only a
+    /// [`FleetBackend`](crate::FleetBackend) can be held off.
+    pub fn hold_off(&self, pause: Duration) {
+        if let Some(claiming) = &self.hold.claiming {
+            claiming.pause(pause);
+        }
+    }
 }
 
 /// What a claim shares with the keeper of its lease.
@@ -284,6 +294,7 @@ pub(crate) struct Hold {
     pub(crate) held: Arc<Held>,
     pub(crate) leases: Option<Arc<Leases>>,
     pub(crate) settler: Option<Settler>,
+    pub(crate) claiming: Option<HoldOff>,
     pub(crate) permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -291,7 +302,7 @@ impl Hold {
     /// For a claim that nobody renews.
     pub(crate) fn unattended(queue: Queue, lease: Lease) -> Self {
         let held = Held::new(lease, None);
-        Self { queue, held, leases: None, settler: None, permit: Mutex::new(None) }
+        Self { queue, held, leases: None, settler: None, claiming: None, permit: Mutex::new(None) }
     }
 
     fn is_kept(&self) -> bool {

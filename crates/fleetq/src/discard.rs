@@ -39,16 +39,18 @@ impl Queue {
     /// is removed with the others. Repeating it is safe.
     ///
     /// # Errors
-    /// [`QueueError::BadName`] for an empty prefix, and what Redis says.
+    /// [`QueueError::BadName`] for an empty prefix, [`QueueError::StillMoving`] where jobs are left
+    /// after all rounds, and what Redis says.
     pub async fn discard(&self, prefix: &str) -> Result<Discarded, QueueError> {
         check_name("prefix of job ids", prefix, PREFIX_BYTES_MAX)?;
-        let mut discarded = Discarded::default();
+        let (mut discarded, mut left) = (Discarded::default(), 0);
         // A job may leave its lane, or come back to it, between two calls.
         for _ in 0..ROUNDS_MAX {
             for lane in Lane::ALL {
                 self.discard_ready(prefix, lane, &mut discarded).await?;
             }
-            if self.discard_others(prefix, &mut discarded).await? == 0 {
+            left = self.discard_others(prefix, &mut discarded).await?;
+            if left == 0 {
                 break;
             }
         }
@@ -59,6 +61,9 @@ impl Queue {
                 self.discard_part("history", prefix, &from.to_string()).await?;
             discarded.history += removed;
             start = next_start(&next);
+        }
+        if left > 0 {
+            return Err(QueueError::StillMoving { prefix: prefix.to_owned(), left });
         }
         Ok(discarded)
     }

@@ -93,6 +93,17 @@ pub enum QueueError {
         /// What the client or the server said.
         cause: RedisError,
     },
+    /// Jobs that were to be removed kept moving between their places.
+    #[error(
+        "{left} jobs whose ids begin with {prefix:?} were still moving when the search for them \
+         ended; remove them again"
+    )]
+    StillMoving {
+        /// What their ids begin with.
+        prefix: String,
+        /// How many the last round met.
+        left: u64,
+    },
     /// The operating system refused something (a thread).
     #[error("cannot {action}: {cause}")]
     System {
@@ -105,10 +116,11 @@ pub enum QueueError {
 
 impl QueueError {
     /// Whether the same call may succeed later without anybody changing anything: Redis is away,
-    /// loading, failing over or out of memory.
+    /// loading, failing over or out of memory, or jobs move too fast to be removed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { cause, .. } | Self::Redis { cause, .. } => may_pass(cause),
+            Self::StillMoving { .. } => true,
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::claim::{Claim, Held, Hold, Settle};
 use crate::connection::{Effort, Request};
+use crate::hold_off::HoldOff;
 use crate::keeper::{Leases, Trouble};
 use crate::queue::Queue;
 use crate::settler::Settler;
@@ -32,6 +33,7 @@ pub(crate) struct Feeder {
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: CancellationToken,
     pub(crate) settler: Settler,
+    pub(crate) hold_off: HoldOff,
     pub(crate) claims: mpsc::Sender<Claim>,
 }
 
@@ -92,6 +94,12 @@ impl Feeder {
                 () = tokio::time::sleep(PAUSED_LOOK) => {}
             }
         }
+        while let Some(left) = self.hold_off.left() {
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(left) => {}
+            }
+        }
         if self.stop.is_cancelled() || self.worker.is_shutting_down() {
             return None;
         }
@@ -121,6 +129,7 @@ impl Feeder {
                 held,
                 leases: Some(Arc::clone(&self.leases)),
                 settler: Some(self.settler.clone()),
+                claiming: Some(self.hold_off.clone()),
                 permit: Some(permit).into(),
             };
             kept.push(claim);

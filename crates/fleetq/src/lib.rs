@@ -6,6 +6,7 @@ mod connection;
 mod discard;
 mod error;
 mod feeder;
+mod hold_off;
 mod inspect;
 mod job;
 mod keeper;

@@ -41,9 +41,12 @@ async fn dump(database: &DatabaseConnection, only: &str) -> BTreeMap<String, Vec
             continue;
         }
         // Blobs as hex digits.
-        let quote = |column: &String| match postgres {
-            true => format!("quote_nullable({column}::text)"),
-            false => format!("quote({column})"),
+        let quote = |column: &String| {
+            if postgres {
+                format!("quote_nullable({column}::text)")
+            } else {
+                format!("quote({column})")
+            }
         };
         let quoted: Vec<String> = columns.iter().map(quote).collect();
         let row = quoted.join(" || ");

@@ -80,6 +80,24 @@ async fn a_prefix_that_would_empty_the_queue_is_refused() {
     assert_eq!(queue.depth().await.unwrap().unfinished(), 1);
 }
 
+#[tokio::test]
+async fn a_job_that_cannot_be_caught_is_no_success() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    let mut line = server.raw().await;
+    queue.enqueue_many(vec![job("look:a:1"), job("look:a:2")]).await.unwrap();
+    // Whenever it is looked for in its lane it is elsewhere.
+    let lane = "{test:work}:ready:upload";
+    let hidden: u32 =
+        redis::cmd("LREM").arg(lane).arg(0).arg("look:a:2").query_async(&mut line).await.unwrap();
+    assert_eq!(hidden, 1);
+    let error = queue.discard("look:a:").await.unwrap_err();
+    assert!(matches!(error, QueueError::StillMoving { left: 1, .. }), "{error}");
+    assert!(error.to_string().contains("remove them again"), "{error}");
+    redis::cmd("RPUSH").arg(lane).arg("look:a:2").exec_async(&mut line).await.unwrap();
+    assert_eq!(queue.discard("look:a:").await.unwrap().jobs, 1);
+}
+
 async fn states(line: &mut redis::aio::MultiplexedConnection) -> BTreeSet<String> {
     redis::cmd("HKEYS").arg("{test:work}:state").query_async(line).await.unwrap()
 }

@@ -1,0 +1,43 @@
+//! A worker that is held off, because what every job needs is away.
+//! Failure: a job claimed meanwhile, a pause that never ends, a stop that waits for it.
+
+use std::time::Duration;
+
+use apalis_core::task::data::Data;
+use apalis_core::worker::builder::WorkerBuilder;
+use fleetq::{Claim, FleetBackend, QueueSettings, Settle, WorkerOptions};
+use tokio::sync::mpsc;
+
+use crate::harness::{Server, job};
+
+type Shared = (Duration, mpsc::UnboundedSender<String>);
+
+async fn hold_off(claim: Claim, shared: Data<Shared>) {
+    let (pause, told) = &*shared;
+    claim.hold_off(*pause);
+    claim.settle(Settle::Done).await.unwrap();
+    told.send(claim.id.clone()).unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_is_held_off_claims_nothing_until_the_pause_is_over() {
+    for (pause, claimed) in [(Duration::from_hours(1), 1), (Duration::from_millis(20), 2)] {
+        let server = Server::start().await;
+        let queue = server.queue(QueueSettings::default()).await;
+        queue.enqueue_many(vec![job(0), job(1)]).await.unwrap();
+        let backend = FleetBackend::new(queue.clone(), WorkerOptions::new("w", 1)).unwrap();
+        let handle = backend.handle();
+        let (sender, mut told) = mpsc::unbounded_channel();
+        let worker = WorkerBuilder::new("w").backend(backend).data((pause, sender)).build(hold_off);
+        let worker = tokio::spawn(worker.run());
+        for number in 0..claimed {
+            assert_eq!(told.recv().await, Some(number.to_string()));
+        }
+        // The slot is free: a claim would overtake these on their way.
+        for _ in 0..20 {
+            assert_eq!(queue.depth().await.unwrap().totals.claims, claimed);
+        }
+        handle.stop();
+        worker.await.unwrap().unwrap();
+    }
+}
