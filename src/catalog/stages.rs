@@ -159,6 +159,27 @@ impl Catalog {
         Ok(found)
     }
 
+    /// Whether a stage of this revision of the image waits. One that was enqueued twice does not, once
+    /// it was analyzed.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn is_waiting(
+        &self,
+        library: &LibraryId,
+        image: &ImageId,
+        revision: Revision,
+    ) -> Result<bool> {
+        let waiting = Entity::find()
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Image.eq(image.as_str()))
+            .filter(Column::Revision.eq(revision.0))
+            .filter(Column::State.eq(StageState::Waiting.as_str()))
+            .one(&self.read)
+            .await?;
+        Ok(waiting.is_some())
+    }
+
     /// Records that `stages` of an image failed for `reason`, with an event `image-failed` for
     /// whoever uploaded it.
     ///

@@ -77,6 +77,10 @@ impl Job for AnalyzeImage {
         let Some(library) = deps.catalog.library(&self.library).await? else {
             return Ok(Done::Skipped("the library is gone"));
         };
+        // Reconciliation may have offered it while another worker was at its end.
+        if !deps.catalog.is_waiting(&self.library, &self.image, self.revision).await? {
+            return Ok(Done::Skipped("it does not wait any more"));
+        }
         let read = self.read(library.root, deps.original_bytes_max).await?;
         let Some((bytes, hash)) = read else {
             return Err(self.missing(library.watched));
