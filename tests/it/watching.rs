@@ -399,7 +399,9 @@ mod slow {
                 let output = command.args(["status", "--json"]).output().unwrap();
                 let status: Value = serde_json::from_slice(&output.stdout).ok()?;
                 if status["watch"]["state"] == "scanning" {
-                    partly = status["counts"]["images"].as_u64().unwrap_or(0);
+                    let images = status["counts"]["images"].as_u64().unwrap_or(0);
+                    // The last of such looks may see all of them.
+                    partly = if (1..FILES).contains(&images) { images } else { partly };
                 }
                 let done = status["watch"]["state"] == "watching"
                     && status["watch"]["looked_at"] != looked_at;
@@ -410,7 +412,7 @@ mod slow {
             assert_eq!(status["watch"]["files"], FILES);
             assert_eq!(status["watch"]["new"], if look == "first" { FILES } else { 0 });
             if look == "first" {
-                assert!(partly > 0 && partly < FILES, "it was recorded all at once: {partly}");
+                assert!(partly > 0, "it was recorded all at once");
             }
             looked_at = status["watch"]["looked_at"].clone();
             intake.signal(Signal::TERM);
