@@ -46,7 +46,9 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         learned,
         original_bytes_max: config.original_bytes_max,
     };
-    running.work::<AnalyzeImage>(client.analyze.clone(), config.slots, Arc::new(deps)).await?;
+    running
+        .work::<AnalyzeImage>("analyze", client.analyze.clone(), config.slots, Arc::new(deps))
+        .await?;
     following.await?;
     running.end().await
 }

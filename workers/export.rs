@@ -21,6 +21,6 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         train: client.config.auto_train.then(|| client.train.clone()),
         train_limit: client.config.export_limit,
     };
-    running.work::<ExportSnapshot>(client.export.clone(), 1, Arc::new(deps)).await?;
+    running.work::<ExportSnapshot>("export", client.export.clone(), 1, Arc::new(deps)).await?;
     running.end().await
 }

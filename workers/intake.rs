@@ -11,10 +11,10 @@ use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
 use eyefleet::reconcile::Reconciler;
 use eyefleet::schedule::{self, ScheduleDeps};
-use eyefleet::telemetry::metrics;
+use eyefleet::telemetry::{metrics, queues};
 use eyefleet::watch::{Pace, WatchDeps, Watching};
 use eyefleet::{relay, volume};
-use fleetq::{LeaderLease, Queue, Term};
+use fleetq::{LeaderLease, Term};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -200,25 +200,9 @@ async fn announce(client: &Client) -> Result<(), JobError> {
 /// Depths and counts that no single worker knows.
 async fn count(client: &Client) -> anyhow::Result<()> {
     for (name, queue) in client.queues() {
-        count_queue(name, &queue).await?;
+        queues::publish_depth(name, &queue.depth().await?);
     }
     count_catalog(&client.catalog).await.context("counting images")
-}
-
-async fn count_queue(name: &'static str, queue: &Queue) -> anyhow::Result<()> {
-    let depth = queue.depth().await?;
-    let states = [
-        ("ready", depth.ready()),
-        ("scheduled", depth.scheduled),
-        ("claimed", depth.claimed),
-        ("dead", depth.dead),
-    ];
-    for (state, jobs) in states {
-        ::metrics::gauge!(metrics::QUEUE_JOBS, "queue" => name, "state" => state).set(jobs as f64);
-    }
-    let oldest = depth.oldest_wait().unwrap_or_default().as_secs_f64();
-    ::metrics::gauge!(metrics::QUEUE_OLDEST_WAIT_SECONDS, "queue" => name).set(oldest);
-    Ok(())
 }
 
 async fn count_catalog(catalog: &Catalog) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use eyefleet::clock::Clock;
 use eyefleet::config::Config;
 use eyefleet::jobs::{Away, Job, run_claim};
 use eyefleet::serve::{self, Bound, Health};
-use eyefleet::telemetry::metrics;
+use eyefleet::telemetry::{metrics, queues};
 use fleetq::{Claim, ConnectOptions, FleetBackend, Queue, WorkerOptions};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,9 @@ const STORE_WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Time that handlers get to give their jobs back after the grace.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(4);
+
+/// Time between two looks at what the queue's backend has counted, for the metrics.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 
 /// One process of the fleet.
 pub struct Process {
@@ -118,16 +121,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Works on the jobs of `queue`, `slots` at a time, until the process is to stop; then lets
-    /// them finish within the grace and gives the rest back.
+    /// Works on the jobs of `queue`, called `name`, `slots` at a time, until the process is to stop;
+    /// then lets them finish within the grace and gives the rest back.
     pub async fn work<J: Job>(
         &self,
+        name: &'static str,
         queue: Queue,
         slots: usize,
         deps: Arc<J::Deps>,
     ) -> anyhow::Result<()> {
         let backend = FleetBackend::new(queue, WorkerOptions::new(&self.name, slots))?;
-        let handle = backend.handle();
+        let (handle, counted) = (backend.handle(), backend.handle());
         let away = Arc::new(Away::default());
         let run = move |claim: Claim| {
             let (deps, away) = (Arc::clone(&deps), Arc::clone(&away));
@@ -163,9 +167,17 @@ impl Running {
                 );
             }
         };
+        let publishing = async {
+            let mut again = tokio::time::interval(PUBLISH_EVERY);
+            loop {
+                again.tick().await;
+                queues::publish_stats(name, &counted.stats());
+            }
+        };
         tokio::select! {
             ended = worker.run() => ended.context("the worker ended by itself")?,
             () = stopping => {}
+            () = publishing => {}
         }
         Ok(())
     }

@@ -17,6 +17,6 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         exact_search_max: client.config.exact_search_max,
         generations_kept: client.config.generations_kept,
     };
-    running.work::<TrainGeneration>(client.train.clone(), 1, Arc::new(deps)).await?;
+    running.work::<TrainGeneration>("train", client.train.clone(), 1, Arc::new(deps)).await?;
     running.end().await
 }

@@ -1,5 +1,7 @@
 //! The state of each stage of each image: who waits, what failed, what starts again.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -178,6 +180,35 @@ impl Catalog {
             .one(&self.read)
             .await?;
         Ok(waiting.is_some())
+    }
+
+    /// Those of `images` that have a waiting stage.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn waiting_among(
+        &self,
+        library: &LibraryId,
+        images: &[ImageId],
+    ) -> Result<BTreeSet<ImageId>> {
+        let mut waiting = BTreeSet::new();
+        for ids in images.chunks(ROWS_MAX) {
+            let found: Vec<String> = Entity::find()
+                .select_only()
+                .column(Column::Image)
+                .distinct()
+                .filter(Column::Library.eq(library.as_str()))
+                .filter(Column::State.eq(StageState::Waiting.as_str()))
+                .filter(Column::Image.is_in(ids.iter().map(ImageId::as_str)))
+                .into_tuple()
+                .all(&self.read)
+                .await?;
+            for image in found {
+                let row = Row { table: "stages", library: library.as_str(), key: &image };
+                waiting.insert(row.name(image.clone())?);
+            }
+        }
+        Ok(waiting)
     }
 
     /// Records that `stages` of an image failed for `reason`, with an event `image-failed` for

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use fleetq::Lane;
+use fleetq::{Lane, Mode};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::args::AddArgs;
 use super::{Client, Exit, Progress};
 use crate::catalog::{Change, Upload, WaitingImage};
+use crate::jobs::{Origin, offer};
 use crate::library_lock;
 use crate::names::{ImageId, LibraryId, RelativePath};
 use crate::reconcile::analyze_job;
@@ -36,6 +37,9 @@ pub struct Added {
     pub files: u64,
     /// Images that are new or changed, and therefore enqueued.
     pub enqueued: u64,
+    /// Images that are new or changed and recorded, while the queue is drained and takes no jobs:
+    /// they are enqueued when somebody resumes it.
+    pub held: u64,
     /// Images that were known with the same content.
     pub unchanged: u64,
     /// Files that could not be taken, with the reason.
@@ -51,6 +55,9 @@ pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::
     for refused in &added.refused {
         eprintln!("refused: {refused}");
     }
+    if added.enqueued + added.held > 0 || args.wait {
+        tell_of_queue(client, &added).await?;
+    }
     let mut failed = 0;
     if args.wait {
         let failed_now = wait(client, &args.library, json).await?;
@@ -64,7 +71,7 @@ pub(super) async fn add(client: &Client, args: &AddArgs, json: bool) -> anyhow::
     } else {
         say!(
             "added {} of {} files ({} unchanged, {} refused)",
-            added.enqueued,
+            added.enqueued + added.held,
             added.files,
             added.unchanged,
             added.refused.len()
@@ -147,25 +154,52 @@ async fn record(
     added: &mut Added,
 ) -> anyhow::Result<()> {
     let recorded = client.catalog.record_uploads(library, uploads).await?;
-    let mut jobs = Vec::new();
+    let unchanged = recorded.iter().filter(|image| image.change == Change::Unchanged);
+    let unchanged: Vec<ImageId> = unchanged.map(|image| image.image.clone()).collect();
+    // An earlier try may have ended between the two, and whoever adds them again waits for them.
+    let still_waiting = client.catalog.waiting_among(library, &unchanged).await?;
+    let (mut jobs, mut again) = (Vec::new(), Vec::new());
+    let origin = Origin::command();
     for image in recorded {
-        match &image.change {
-            Change::New | Change::Changed => {}
+        let jobs = match &image.change {
+            Change::New | Change::Changed => &mut jobs,
             Change::Unchanged => {
                 added.unchanged += 1;
-                continue;
+                if !still_waiting.contains(&image.image) {
+                    continue;
+                }
+                &mut again
             }
             Change::PathTaken(owner) => {
                 added.refused.push(format!("{}: it is image {owner} already", image.path));
                 continue;
             }
-        }
+        };
         let waiting =
             WaitingImage { image: image.image, path: image.path, revision: image.revision };
-        jobs.push(analyze_job(library, &waiting, Lane::Upload));
+        jobs.push(analyze_job(library, &waiting, Lane::Upload, &origin));
     }
-    added.enqueued += jobs.len() as u64;
-    client.analyze.enqueue_many(jobs).await?;
+    let photos = jobs.len() as u64;
+    jobs.append(&mut again);
+    let kept = "the photos are recorded and are analyzed by themselves once redis takes jobs again";
+    match offer(&client.analyze, jobs).await.context(kept)? {
+        Some(_) => added.enqueued += photos,
+        None => added.held += photos,
+    }
+    Ok(())
+}
+
+/// Says where somebody keeps the photos from being analyzed.
+async fn tell_of_queue(client: &Client, added: &Added) -> anyhow::Result<()> {
+    let until = "`eyefleet queue resume analyze`";
+    match client.analyze.depth().await?.mode {
+        _ if added.held > 0 => eprintln!(
+            "queue analyze is being drained: {} photos are recorded and wait until {until}",
+            added.held
+        ),
+        Mode::Paused => eprintln!("queue analyze is paused: nothing is analyzed until {until}"),
+        Mode::Running | Mode::Draining => {}
+    }
     Ok(())
 }
 

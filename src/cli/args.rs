@@ -1,12 +1,19 @@
 //! The words of the command line.
 
+mod queue;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use queue::{
+    Cap, QueueArgs, QueueCapArgs, QueueCommand, QueueDeadArgs, QueueDrainArgs, QueueFlushArgs,
+    QueueName, QueueRedriveArgs, QueueShowArgs, QueueStatusArgs, WhichDead,
+};
+
 use crate::names::{ImageId, LibraryId};
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 done but some images failed.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 done but some images failed, 130 stopped by Ctrl-C.
 Settings: EYEFLEET_DATA, REDIS_URL, DATABASE_URL and every key of config/default.toml as EYEFLEET_<SECTION>__<KEY>.";
 
 /// Self-hosted AI for photo libraries.
@@ -47,6 +54,9 @@ pub enum Command {
     Generations(GenerationsArgs),
     /// Look for what is wrong with Redis, database, volume, runtime and packs, and say what mends it.
     Doctor(DoctorArgs),
+    /// Pause, resume and drain queues, look at their jobs, bring dead ones back or forget them.
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Add, list and purge libraries: one tenant's photos each.
     #[command(subcommand)]
     Library(LibraryCommand),
@@ -317,5 +327,19 @@ mod tests {
     #[test]
     fn the_help_is_as_agreed() {
         insta::assert_snapshot!(Cli::command().render_long_help());
+    }
+
+    #[test]
+    fn the_help_of_queues_is_as_agreed() {
+        let mut command = Cli::command();
+        // What is global is told above.
+        command.build();
+        let group = command.find_subcommand_mut("queue").unwrap();
+        let mut help = group.render_help().to_string();
+        for verb in group.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+            help.push('\n');
+            help.push_str(&verb.render_usage().to_string());
+        }
+        insta::assert_snapshot!(help);
     }
 }

@@ -24,7 +24,7 @@ struct Report {
 /// # Errors
 /// Output that cannot be written.
 pub async fn doctor(config: Config, _args: &DoctorArgs, json: bool) -> anyhow::Result<Exit> {
-    // Five subjects at once are a large future; boxed, it stays off the caller's stack.
+    // Six subjects at once are a large future; boxed, it stays off the caller's stack.
     let checks = Box::pin(doctor::examine(&config, &Clock::system())).await;
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     let (problems, warnings) = (count(State::Problem), count(State::Warning));

@@ -10,7 +10,7 @@ use super::args::{ExportArgs, Limit};
 use super::queued::{Queued, ask_for, look_up};
 use super::{Client, Exit, Progress};
 use crate::catalog::{CatalogError, Export, ExportState};
-use crate::jobs::ExportSnapshot;
+use crate::jobs::{ExportSnapshot, Origin};
 use crate::names::LibraryId;
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ async fn enqueue(
     let request = Uuid::now_v7().to_string();
     let job = ExportSnapshot { library: library.clone(), limit, request };
     let id = job.id();
-    ask_for(&client.export, job.queued()?).await?;
+    ask_for(&client.export, job.queued(&Origin::command())?).await?;
     Ok(id)
 }
 

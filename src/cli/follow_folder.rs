@@ -32,6 +32,8 @@ struct Now {
     waiting: u64,
     analyzed: u64,
     failed: u64,
+    /// What the queue is held by, and the command that ends it.
+    held: Option<String>,
 }
 
 async fn look(client: &Client, library: &LibraryId) -> anyhow::Result<Now> {
@@ -44,7 +46,16 @@ async fn look(client: &Client, library: &LibraryId) -> anyhow::Result<Now> {
     } else {
         (0, 0)
     };
-    Ok(Now { watch, waiting, analyzed, failed })
+    let held = if waiting == 0 { None } else { held(client).await? };
+    Ok(Now { watch, waiting, analyzed, failed, held })
+}
+
+async fn held(client: &Client) -> anyhow::Result<Option<String>> {
+    let mode = client.analyze.depth().await?.mode;
+    let is_held = mode != fleetq::Mode::Running;
+    Ok(is_held.then(|| {
+        format!("queue analyze is {}: `eyefleet queue resume analyze` ends that", mode.as_str())
+    }))
 }
 
 /// What stands on the screen.
@@ -52,6 +63,7 @@ async fn look(client: &Client, library: &LibraryId) -> anyhow::Result<Now> {
 struct Shown {
     scan: Option<Progress>,
     analysis: Option<(Progress, u64)>,
+    held: Option<String>,
     last_line: String,
 }
 
@@ -67,6 +79,15 @@ impl Shown {
         if let Some(mut scan) = self.scan.take() {
             scan.set(watch.files);
             scan.finish();
+        }
+        if now.held != self.held {
+            if let Some(held) = &now.held {
+                eprintln!("  {held}");
+            }
+            self.held.clone_from(&now.held);
+        }
+        if now.waiting > 0 && now.held.is_some() {
+            return;
         }
         if now.waiting > 0 {
             let (analysis, most) = self

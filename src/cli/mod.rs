@@ -18,6 +18,7 @@ mod generations;
 pub mod library;
 mod progress;
 mod purge;
+mod queue;
 mod queued;
 mod search;
 mod settings;
@@ -44,6 +45,8 @@ pub enum Exit {
     NotFound = 3,
     /// Done, but some of the images failed.
     SomeFailed = 4,
+    /// Ctrl-C ended the wait; what was asked for holds (the shell's number for SIGINT).
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -71,6 +74,7 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
         Command::Train(args) => train::train(&client, &args, json).await,
         Command::Search(args) => search::search(&client, &args, json).await,
         Command::Generations(args) => generations::generations(&client, &args, json).await,
+        Command::Queue(command) => queue::queue(&client, &command, json).await,
         Command::Library(command) => library::library(&client, &command, json).await,
         Command::Run(_)
         | Command::Up(_)

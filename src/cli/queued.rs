@@ -1,6 +1,6 @@
 //! Where a job that was asked for is now.
 
-use fleetq::{Enqueued, NewJob, Place, Queue};
+use fleetq::{Enqueued, Mode, NewJob, Place, Queue, QueueError};
 
 /// What the queue knows of a job.
 pub(super) enum Queued {
@@ -12,10 +12,26 @@ pub(super) enum Queued {
 
 /// Asks for a job. One of the same id that was quarantined is taken out and tried again: whoever
 /// asks by hand wants that.
+///
+/// # Errors
+/// A queue that is being drained, with the command that ends that; when Redis is away.
 pub(super) async fn ask_for(queue: &Queue, job: NewJob) -> anyhow::Result<()> {
     let id = job.id.clone();
-    if queue.enqueue(job).await? == Enqueued::Duplicate(Place::Dead) {
-        queue.redrive(&id).await?;
+    // Labels are `namespace:queue`; a person knows the queue.
+    let name = queue.label().rsplit(':').next().unwrap_or_default();
+    match queue.enqueue(job).await {
+        Ok(Enqueued::Duplicate(Place::Dead)) => {
+            queue.redrive(&id).await?;
+        }
+        Ok(_) => {}
+        Err(QueueError::Draining { .. }) => anyhow::bail!(
+            "queue {name} is being drained and takes no new jobs: `eyefleet queue resume {name}`, \
+             then ask again"
+        ),
+        Err(error) => return Err(error.into()),
+    }
+    if queue.depth().await?.mode == Mode::Paused {
+        eprintln!("queue {name} is paused: it begins after `eyefleet queue resume {name}`");
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
 //! `eyefleet status`: queues, workers, images, what is learned.
 
 use std::fmt::Write;
+use std::time::Duration;
+
+use fleetq::Mode;
 
 use super::args::LibraryArgs;
+use super::queue::span;
 use super::{Client, Exit};
 use crate::board::{WatchFacts, WatchState};
 use crate::catalog::CatalogError;
 use crate::names::LibraryId;
-use crate::serve::{FailureAnswer, StatusAnswer, status_of};
+use crate::serve::{FailureAnswer, QueueAnswer, StatusAnswer, status_of};
 
 pub(super) async fn status(
     client: &Client,
@@ -56,8 +60,12 @@ fn text(status: &StatusAnswer) -> String {
     for (name, queue) in &status.queues {
         let _ = writeln!(
             out,
-            "  {name:<10} {:>6} {:>10} {:>8} {:>5}",
-            queue.ready, queue.scheduled, queue.claimed, queue.dead
+            "  {name:<10} {:>6} {:>10} {:>8} {:>5}{}",
+            queue.ready,
+            queue.scheduled,
+            queue.claimed,
+            queue.dead,
+            queue_note(name, queue)
         );
     }
     let _ = writeln!(out, "workers");
@@ -71,6 +79,28 @@ fn text(status: &StatusAnswer) -> String {
         let _ = writeln!(out, "  none: start one with `eyefleet up` or `eyefleet run analyze`");
     }
     out
+}
+
+/// What is worth a word about a queue: that somebody holds it, and how fast it is worked off.
+fn queue_note(name: &str, queue: &QueueAnswer) -> String {
+    let mut notes = Vec::new();
+    match queue.mode {
+        Mode::Running => {}
+        Mode::Paused => notes.push(format!("paused: `eyefleet queue resume {name}`")),
+        Mode::Draining => notes.push(format!("draining: `eyefleet queue resume {name}`")),
+    }
+    if let Some(cap) = queue.cap {
+        notes.push(format!("{cap} at once"));
+    }
+    let unfinished = queue.ready + queue.scheduled + queue.claimed;
+    if unfinished > 0
+        && queue.jobs_per_second > 0.0
+        && let Some(eta) = queue.eta_seconds
+    {
+        let left = span(Duration::from_secs_f64(eta));
+        notes.push(format!("{:.1} jobs/s, about {left} left", queue.jobs_per_second));
+    }
+    if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) }
 }
 
 /// How a watched folder stands, in a few words.
@@ -91,4 +121,29 @@ pub(super) fn watch_text(watch: &WatchFacts) -> String {
         let _ = write!(text, ", {} not taken", watch.not_taken);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_just_runs_is_not_worth_a_word() {
+        let running = QueueAnswer {
+            ready: 0,
+            scheduled: 0,
+            claimed: 0,
+            dead: 0,
+            mode: Mode::Running,
+            cap: None,
+            jobs_per_second: 3.0,
+            eta_seconds: Some(0.0),
+        };
+        assert_eq!(queue_note("analyze", &running), "");
+        let busy = QueueAnswer { ready: 30, eta_seconds: Some(10.0), ..running };
+        assert_eq!(queue_note("analyze", &busy), "  3.0 jobs/s, about 10 s left");
+        let held = QueueAnswer { mode: Mode::Paused, cap: Some(2), jobs_per_second: 0.0, ..busy };
+        let note = queue_note("analyze", &held);
+        assert_eq!(note, "  paused: `eyefleet queue resume analyze`, 2 at once");
+    }
 }

@@ -9,7 +9,7 @@ use super::args::TrainArgs;
 use super::queued::{Queued, ask_for, look_up};
 use super::{Client, Exit, Progress};
 use crate::catalog::{CatalogError, Generation, GenerationState};
-use crate::jobs::TrainGeneration;
+use crate::jobs::{Origin, TrainGeneration};
 use crate::names::{GenerationNumber, LibraryId};
 use crate::snapshot::SnapshotId;
 
@@ -60,7 +60,7 @@ async fn enqueue(
         None
     };
     let job = TrainGeneration { library: library.clone(), snapshot, newer_than };
-    ask_for(&client.train, job.queued()?).await?;
+    ask_for(&client.train, job.queued(&Origin::command())?).await?;
     Ok(job)
 }
 

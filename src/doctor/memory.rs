@@ -28,12 +28,17 @@ pub(super) fn judge(
             share(limit) * 100.0,
             size(limit)
         );
-        let mend = format!("{command_line} config set maxmemory {}", limit.saturating_mul(2));
+        let mend =
+            format!("{command_line} config set maxmemory {}", limit.max(used).saturating_mul(2));
         return if share(limit) >= LIMIT_PROBLEM {
             Check::problem(
                 Subject::Redis,
                 name,
-                format!("{found}: jobs are refused when full"),
+                if used >= limit {
+                    format!("{found}: it is full, new jobs are refused")
+                } else {
+                    format!("{found}: new jobs are refused when it is full")
+                },
                 mend,
             )
         } else if share(limit) >= LIMIT_WARNING {
@@ -80,6 +85,8 @@ mod tests {
             let check = judge(used, limit, machine, "redis-cli");
             assert_eq!(check.state, state, "{check:?}");
         }
+        let over = judge(Some(300), Some(100), None, "redis-cli");
+        assert_eq!(over.mend.as_deref(), Some("redis-cli config set maxmemory 600"));
         let full = judge(Some(95), Some(100), None, "redis-cli");
         assert_eq!(full.mend.as_deref(), Some("redis-cli config set maxmemory 200"));
     }

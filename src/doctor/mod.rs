@@ -9,6 +9,7 @@ mod database;
 mod memory;
 mod models;
 mod processes;
+mod queues;
 mod redis;
 mod volume;
 
@@ -48,6 +49,8 @@ pub enum Subject {
     Fleet,
     /// The queue's server.
     Redis,
+    /// What waits in it.
+    Queues,
     /// The catalogue's database.
     Database,
     /// The data folder.
@@ -65,6 +68,7 @@ impl Subject {
             Self::Settings => "settings",
             Self::Fleet => "fleet",
             Self::Redis => "redis",
+            Self::Queues => "queues",
             Self::Database => "database",
             Self::Volume => "volume",
             Self::Models => "models",
@@ -130,12 +134,13 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
         Ok(Err(_)) | Err(_) => Traces::default(),
     };
     let hint = "look at the disk or network file system that holds it: `df -h` hangs as well";
-    let (redis, database, volume, models, processes) = tokio::join!(
+    let (redis, queues, database, volume, models, processes) = tokio::join!(
         within(
             Subject::Redis,
             "start the server again, or name another with REDIS_URL",
             redis::examine(config, &traces, clock)
         ),
+        within(Subject::Queues, hint, queues::examine(config, &traces)),
         within(
             Subject::Database,
             "start the server again, or name another with DATABASE_URL",
@@ -171,7 +176,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
         None => "no file: built-in settings and the environment, checked".to_owned(),
     };
     let mut checks = vec![Check::ok(Subject::Settings, "file", file)];
-    checks.extend([redis, database, volume, models, processes].into_iter().flatten());
+    checks.extend([redis, queues, database, volume, models, processes].into_iter().flatten());
     // Stable: within a subject the order is that of its file.
     checks.sort_by_key(|check| check.subject);
     checks

@@ -14,7 +14,7 @@ const VERSION_LEAST: (u32, u32) = (6, 2);
 
 /// Whose Redis it is: that decides what mends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     /// The settings name it.
     Named,
     /// `eyefleet up` started it.
@@ -36,15 +36,7 @@ struct Told {
 }
 
 pub(super) async fn examine(config: &Config, traces: &Traces, clock: &Clock) -> Vec<Check> {
-    let private = || {
-        let fleet = traces.fleet.as_ref().map(|fleet| fleet.redis_url.clone());
-        fleet.or_else(|| traces.redis.as_ref()?.url.clone())
-    };
-    let (url, whose) = match (&config.redis_url, private()) {
-        (Some(url), _) => (url.clone(), Whose::Named),
-        (None, Some(url)) => (Secret::new(url), Whose::Private),
-        (None, None) => return vec![program().await],
-    };
+    let Some((url, whose)) = address(config, traces) else { return vec![program().await] };
     let client = match Client::open(url.expose()) {
         Ok(client) => client,
         Err(error) => {
@@ -58,6 +50,17 @@ pub(super) async fn examine(config: &Config, traces: &Traces, clock: &Clock) -> 
         Ok(facts) => judge(&facts, &url.masked(), whose, &command_line(&client)),
         Err(error) => vec![refused(&error, &url.masked(), whose)],
     }
+}
+
+/// Where the queues are: at the server that the settings name, else at the one that `eyefleet up`
+/// started.
+pub(super) fn address(config: &Config, traces: &Traces) -> Option<(Secret, Whose)> {
+    if let Some(url) = &config.redis_url {
+        return Some((url.clone(), Whose::Named));
+    }
+    let fleet = traces.fleet.as_ref().map(|fleet| fleet.redis_url.clone());
+    let private = fleet.or_else(|| traces.redis.as_ref()?.url.clone());
+    private.map(|url| (Secret::new(url), Whose::Private))
 }
 
 /// Without a server, what counts is whether `eyefleet up` could start one.

@@ -19,7 +19,7 @@ pub struct JobError {
     /// The causes below it, outermost first.
     pub chain: Vec<String>,
     /// When to try again, where the failure itself knows. With [`Fate::Away`] it says as well that
-    /// only this library meets it: see [`JobError::is_of_one_library`].
+    /// only this library meets it: see `JobError::is_of_one_library`.
     pub retry_after: Option<Duration>,
 }
 

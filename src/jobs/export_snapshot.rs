@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Budget, Done, Job, JobError, TrainGeneration};
+use super::{Attempt, Budget, Done, Job, JobError, Origin, Source, TrainGeneration};
 use crate::catalog::{Catalog, ExportRow, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
@@ -50,8 +50,8 @@ impl ExportSnapshot {
     ///
     /// # Errors
     /// When it does not become JSON.
-    pub fn queued(&self) -> Result<fleetq::NewJob, JobError> {
-        super::queued(self, self.id())
+    pub fn queued(&self, origin: &Origin) -> Result<fleetq::NewJob, JobError> {
+        super::queued(self, self.id(), origin)
     }
 }
 
@@ -119,7 +119,7 @@ impl Job for ExportSnapshot {
         if let Some(queue) = &deps.train
             && self.limit == deps.train_limit
         {
-            self.ask_for_training(queue, id).await;
+            self.ask_for_training(queue, id, attempt).await;
         }
         Ok(Done::Finished)
     }
@@ -153,9 +153,15 @@ impl Job for ExportSnapshot {
 impl ExportSnapshot {
     /// The export stands whatever comes of this: the leader's schedule asks for the training of a
     /// snapshot that nobody has learned from.
-    async fn ask_for_training(&self, queue: &fleetq::Queue, snapshot: SnapshotId) {
+    async fn ask_for_training(
+        &self,
+        queue: &fleetq::Queue,
+        snapshot: SnapshotId,
+        attempt: &Attempt,
+    ) {
         let job = TrainGeneration { library: self.library.clone(), snapshot, newer_than: None };
-        let asked = match job.queued() {
+        let origin = Origin::new(Source::Export).traced(attempt.traceparent.as_deref());
+        let asked = match job.queued(&origin) {
             Ok(job) => queue.enqueue(job).await.map_err(JobError::from),
             Err(error) => Err(error),
         };
@@ -377,8 +383,12 @@ mod tests {
             train_limit: None,
         };
         let job = ExportSnapshot { library: library.clone(), limit: None, request: "r".into() };
-        let attempt =
-            |fence| Attempt { fence: Fence(fence), failed_before: 2, request: "r".into() };
+        let attempt = |fence| Attempt {
+            fence: Fence(fence),
+            failed_before: 2,
+            request: "r".into(),
+            traceparent: None,
+        };
         for reason in ["read-only", "again"] {
             job.give_up(&deps, &attempt(7), reason).await.unwrap();
         }

@@ -8,11 +8,13 @@ mod analyze_image;
 mod away;
 mod error;
 mod export_snapshot;
+mod origin;
 mod runner;
 mod train_generation;
 
 use std::time::Duration;
 
+use fleetq::{Enqueued, QueueError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +22,7 @@ pub use analyze_image::{AnalyzeDeps, AnalyzeImage};
 pub use away::Away;
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
+pub use origin::{Origin, Source};
 pub use runner::{Decision, Ended, decide, run_claim};
 pub use train_generation::{TrainDeps, TrainGeneration};
 
@@ -68,6 +71,8 @@ pub struct Attempt {
     pub failed_before: u32,
     /// The job's id in the queue, by which whoever asked for it finds what came of it.
     pub request: String,
+    /// The trace that it is part of: jobs that come of it are as well.
+    pub traceparent: Option<String>,
 }
 
 /// Whose job an id names: its kind and its library, in the form of [`id_prefix`] without its end.
@@ -86,10 +91,25 @@ pub fn id_prefix<J: Job>(library: &LibraryId) -> String {
 ///
 /// # Errors
 /// When it does not become JSON, which names and numbers always do.
-fn queued<J: Job>(job: &J, id: String) -> Result<fleetq::NewJob, JobError> {
+fn queued<J: Job>(job: &J, id: String, origin: &Origin) -> Result<fleetq::NewJob, JobError> {
     let payload = serde_json::to_string(job)
         .map_err(|error| JobError::new(crate::fate::Fate::Poison, error.to_string()))?;
-    Ok(fleetq::NewJob::new(id, J::NAME, payload))
+    Ok(origin.of(fleetq::NewJob::new(id, J::NAME, payload)))
+}
+
+/// Adds jobs to a queue. None of the answers where it is being drained and takes no jobs: what they
+/// are about stands in the catalogue, and is offered again once somebody has resumed the queue.
+///
+/// # Errors
+/// What the queue says.
+pub async fn offer(
+    queue: &fleetq::Queue,
+    jobs: Vec<fleetq::NewJob>,
+) -> Result<Option<Vec<Enqueued>>, QueueError> {
+    match queue.enqueue_many(jobs).await {
+        Err(QueueError::Draining { .. }) => Ok(None),
+        answers => answers.map(Some),
+    }
 }
 
 /// How a job ended well.

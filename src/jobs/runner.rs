@@ -12,6 +12,7 @@ use fleetq::{Claim, Settle, Settled};
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::origin::trace_id;
 use super::{Attempt, Away, Budget, Done, Job, JobError, owner};
 use crate::fate::Fate;
 use crate::names::Fence;
@@ -126,7 +127,7 @@ fn spread(pause: Duration, jitter: f64) -> Duration {
 
 /// Runs one claimed job to its end and settles it. `away` is shared by all jobs of the process.
 pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>) {
-    let span = tracing::info_span!("job", job = J::NAME, id = %claim.id, start = claim.starts);
+    let span = span_of::<J>(&claim);
     async move {
         let started = Instant::now();
         note_start::<J>(&claim);
@@ -134,6 +135,7 @@ pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>
             fence: Fence(claim.token),
             failed_before: claim.attempts,
             request: claim.id.clone(),
+            traceparent: claim.traceparent().map(str::to_owned),
         };
         let (job, ended) = match decode::<J>(&claim) {
             Ok(job) => {
@@ -148,6 +150,25 @@ pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>
     }
     .instrument(span)
     .await;
+}
+
+/// Who asked for the job and the trace that it is part of stand in every line about it.
+fn span_of<J: Job>(claim: &Claim) -> tracing::Span {
+    let span = tracing::info_span!(
+        "job",
+        job = J::NAME,
+        id = %claim.id,
+        start = claim.starts,
+        source = tracing::field::Empty,
+        trace = tracing::field::Empty,
+    );
+    if let Some(source) = claim.meta.get("source") {
+        span.record("source", source.as_str());
+    }
+    if let Some(trace) = claim.traceparent().and_then(trace_id) {
+        span.record("trace", trace);
+    }
+    span
 }
 
 fn note_start<J: Job>(claim: &Claim) {
@@ -172,7 +193,7 @@ async fn run_under_budget<J: Job>(
     attempt: &Attempt,
     claim: &Claim,
 ) -> Ended {
-    claim.limit(J::BUDGET.wall_clock);
+    claim.set_limit(J::BUDGET.wall_clock);
     let cancellation = claim.cancellation();
     let work = AssertUnwindSafe(job.run(deps, attempt)).catch_unwind();
     tokio::select! {

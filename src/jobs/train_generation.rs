@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Budget, Done, Job, JobError};
+use super::{Attempt, Budget, Done, Job, JobError, Origin};
 use crate::board::{Board, TrainingProgress, Version};
 use crate::catalog::{Catalog, GenerationState, Published, Stored};
 use crate::clock::Clock;
@@ -53,8 +53,8 @@ impl TrainGeneration {
     ///
     /// # Errors
     /// When it does not become JSON.
-    pub fn queued(&self) -> Result<fleetq::NewJob, JobError> {
-        super::queued(self, self.id())
+    pub fn queued(&self, origin: &Origin) -> Result<fleetq::NewJob, JobError> {
+        super::queued(self, self.id(), origin)
     }
 }
 
@@ -388,8 +388,12 @@ mod tests {
         };
         let snapshot = SnapshotId::new(Clock::system().now(), Fence(5));
         let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
-        let attempt =
-            |fence| Attempt { fence: Fence(fence), failed_before: 2, request: "r".into() };
+        let attempt = |fence| Attempt {
+            fence: Fence(fence),
+            failed_before: 2,
+            request: "r".into(),
+            traceparent: None,
+        };
         for reason in ["read-only", "again"] {
             job.give_up(&deps, &attempt(7), reason).await.unwrap();
         }

@@ -4,16 +4,18 @@
 //! images are still to be analyzed. A job that lives in the queue already is refused there by its
 //! id, so a walk over everything changes nothing where nothing is missing.
 
+pub mod quarantine;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use fleetq::{Enqueued, Lane, NewJob, Place, Queue};
+use fleetq::{Enqueued, Lane, Mode, NewJob, Place, Queue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::board::{Board, Epoch};
-use crate::catalog::{Catalog, Stage, Stored, WaitingImage};
-use crate::jobs::{AnalyzeImage, Job, JobError, id_prefix};
-use crate::names::{Fence, ImageId, LibraryId};
+use crate::catalog::{Catalog, WaitingImage};
+use crate::jobs::{AnalyzeImage, Job, JobError, Origin, Source, id_prefix, offer};
+use crate::names::{ImageId, LibraryId};
 use crate::telemetry::metrics;
 
 /// Images read from the catalogue and offered to the queue at once.
@@ -37,7 +39,12 @@ pub struct Pass {
 }
 
 /// The queue's form of an analysis.
-pub fn analyze_job(library: &LibraryId, waiting: &WaitingImage, lane: Lane) -> NewJob {
+pub fn analyze_job(
+    library: &LibraryId,
+    waiting: &WaitingImage,
+    lane: Lane,
+    origin: &Origin,
+) -> NewJob {
     let job = AnalyzeImage {
         library: library.clone(),
         image: waiting.image.clone(),
@@ -45,7 +52,7 @@ pub fn analyze_job(library: &LibraryId, waiting: &WaitingImage, lane: Lane) -> N
         revision: waiting.revision,
     };
     let payload = serde_json::to_string(&job).expect("names and numbers are always JSON");
-    NewJob::new(job.id(), AnalyzeImage::NAME, payload).in_lane(lane)
+    origin.of(NewJob::new(job.id(), AnalyzeImage::NAME, payload).in_lane(lane))
 }
 
 /// Walks the catalogue in bounded steps, so that a leader with a million waiting images still
@@ -54,6 +61,8 @@ pub fn analyze_job(library: &LibraryId, waiting: &WaitingImage, lane: Lane) -> N
 pub struct Reconciler {
     walk: Option<Walk>,
     walked: Option<Instant>,
+    /// The queue takes no jobs: what was recorded meanwhile is offered once it does again.
+    closed: bool,
 }
 
 /// One walk over the waiting images of all libraries.
@@ -69,8 +78,9 @@ struct Walk {
 
 impl Reconciler {
     /// Does the next bounded piece of work, if there is any. Where Redis has no epoch, every
-    /// waiting image is offered to the queue, and only then the epoch stands; else the overdue
-    /// ones are offered, once a minute. Answers what a walk did when it has come to its end.
+    /// waiting image is offered to the queue, and only then the epoch stands; where the queue was
+    /// drained and is resumed, every waiting image is offered as well; else the overdue ones are,
+    /// once a minute. Answers what a walk did when it has come to its end.
     ///
     /// # Errors
     /// When the catalogue or Redis is away; the next call goes on where this one stopped.
@@ -81,14 +91,21 @@ impl Reconciler {
         queue: &Queue,
         now: Timestamp,
     ) -> Result<Option<Pass>, JobError> {
+        let draining = queue.depth().await?.mode == Mode::Draining;
+        if draining {
+            self.close();
+            return Ok(None);
+        }
         if let Some(emptied) = self.walk_to_begin(board.epoch().await?) {
             if emptied {
                 board.begin_epoch().await?;
             }
             let libraries = catalog.libraries().await?;
+            let reopened = std::mem::take(&mut self.closed);
+            let all = emptied || reopened;
             self.walk = Some(Walk {
                 emptied,
-                older_than: (!emptied).then(|| now - OVERDUE),
+                older_than: (!all).then(|| now - OVERDUE),
                 libraries: libraries.into_iter().map(|library| library.id).collect(),
                 after: None,
                 pass: Pass::default(),
@@ -96,11 +113,26 @@ impl Reconciler {
         }
         let Some(walk) = &mut self.walk else { return Ok(None) };
         for _ in 0..PAGES_A_STEP {
-            if !walk.offer_page(catalog, queue).await? {
-                return self.end(board).await;
+            match walk.offer_page(catalog, queue).await? {
+                Page::Offered => {}
+                Page::Last => return self.end(board).await,
+                Page::Refused => {
+                    self.close();
+                    return Ok(None);
+                }
             }
         }
         Ok(None)
+    }
+
+    /// A walk that the drain cut short begins anew after it.
+    fn close(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            tracing::info!(
+                "the queue is being drained: waiting images are offered when it is resumed"
+            );
+        }
+        self.walk = None;
     }
 
     /// Whether a walk is to begin now, and whether over everything.
@@ -117,7 +149,7 @@ impl Reconciler {
             (Epoch::Stands, Some(_)) => None,
             (Epoch::Stands, None) => {
                 let due = self.walked.is_none_or(|at| at.elapsed() >= WALK_EVERY);
-                due.then_some(false)
+                (due || self.closed).then_some(false)
             }
         }
     }
@@ -151,21 +183,31 @@ impl Reconciler {
     }
 }
 
+/// What came of one page.
+enum Page {
+    Offered,
+    /// There was none any more.
+    Last,
+    /// The queue takes no jobs.
+    Refused,
+}
+
 impl Walk {
-    /// Offers the next page; `false` when there is none any more.
-    async fn offer_page(&mut self, catalog: &Catalog, queue: &Queue) -> Result<bool, JobError> {
-        let Some(library) = self.libraries.front().cloned() else { return Ok(false) };
+    /// Offers the next page.
+    async fn offer_page(&mut self, catalog: &Catalog, queue: &Queue) -> Result<Page, JobError> {
+        let Some(library) = self.libraries.front().cloned() else { return Ok(Page::Last) };
         let page = catalog.waiting(&library, self.after.as_ref(), PAGE, self.older_than).await?;
         let Some(last) = page.last() else {
             self.libraries.pop_front();
             self.after = None;
-            return Ok(true);
+            return Ok(Page::Offered);
         };
         let next = last.image.clone();
-        let jobs: Vec<NewJob> =
-            page.iter().map(|waiting| analyze_job(&library, waiting, Lane::Upload)).collect();
+        let origin = Origin::new(Source::Reconcile);
+        let job = |waiting| analyze_job(&library, waiting, Lane::Upload, &origin);
+        let jobs: Vec<NewJob> = page.iter().map(job).collect();
         let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
-        let answers = queue.enqueue_many(jobs).await?;
+        let Some(answers) = offer(queue, jobs).await? else { return Ok(Page::Refused) };
         for ((waiting, id), answer) in page.iter().zip(&ids).zip(answers) {
             match answer {
                 Enqueued::Added => {
@@ -185,7 +227,7 @@ impl Walk {
             // Purged since the page was read: the purge may have looked at the queue already.
             queue.discard(&id_prefix::<AnalyzeImage>(&library)).await?;
         }
-        Ok(true)
+        Ok(Page::Offered)
     }
 }
 
@@ -201,13 +243,7 @@ async fn tell_quarantine(
     let Some(dead) = queue.state(id).await?.filter(|job| job.place == Place::Dead) else {
         return Ok(false);
     };
-    let cause = dead.failure.map_or_else(String::new, |failure| failure.cause);
-    let reason = format!("its analysis was quarantined: {cause}");
-    let fence = Fence(dead.token);
-    let stored = catalog
-        .fail_image(library, &waiting.image, waiting.revision, fence, &reason, Stage::ALL)
-        .await?;
-    Ok(stored == Stored::Stored)
+    quarantine::fail(catalog, library, &waiting.image, waiting.revision, &dead).await
 }
 
 #[cfg(test)]
@@ -222,7 +258,7 @@ mod tests {
             after: None,
             pass: Pass::default(),
         });
-        Reconciler { walk, walked: Some(Instant::now()) }
+        Reconciler { walk, walked: Some(Instant::now()), closed: false }
     }
 
     #[test]
@@ -234,5 +270,7 @@ mod tests {
         assert_eq!(with(Some(true)).walk_to_begin(Epoch::Begun), None, "one's own walk");
         assert_eq!(with(None).walk_to_begin(Epoch::Stands), None, "walked a moment ago");
         assert_eq!(Reconciler::default().walk_to_begin(Epoch::Stands), Some(false));
+        let reopened = Reconciler { closed: true, ..with(None) };
+        assert_eq!(reopened.walk_to_begin(Epoch::Stands), Some(false), "resumed after a drain");
     }
 }

@@ -9,7 +9,7 @@ use fleetq::{Enqueued, Place, Queue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::catalog::{Catalog, Export, ExportState, Generation, GenerationState, Unlearned};
-use crate::jobs::{ExportSnapshot, JobError, TrainGeneration};
+use crate::jobs::{ExportSnapshot, JobError, Origin, Source, TrainGeneration, offer};
 use crate::names::LibraryId;
 use crate::snapshot::SnapshotId;
 
@@ -190,7 +190,9 @@ async fn ask_for_export(
     let before = facts.newest_export.as_ref().map_or("first", |export| export.export.as_str());
     let request = format!("after-{before}");
     let job = ExportSnapshot { library: library.clone(), limit: deps.export_limit, request };
-    if deps.export.enqueue(job.queued()?).await? == Enqueued::Added {
+    let asked = job.queued(&Origin::new(Source::Schedule))?;
+    // While the queue is drained it takes nothing: what is due is decided anew each time.
+    if offer(&deps.export, vec![asked]).await? == Some(vec![Enqueued::Added]) {
         tracing::info!(%library, photos = facts.analyzed, changes = facts.unlearned.changes, "Training data found: a snapshot is written");
     }
     Ok(())
@@ -204,11 +206,12 @@ async fn ask_for_training(
 ) -> Result<bool, JobError> {
     let Some(snapshot) = SnapshotId::parse(export) else { return Ok(false) };
     let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
-    let answer = deps.train.enqueue(job.queued()?).await?;
-    if answer == Enqueued::Added {
+    let asked = job.queued(&Origin::new(Source::Schedule))?;
+    let answer = offer(&deps.train, vec![asked]).await?;
+    if answer == Some(vec![Enqueued::Added]) {
         tracing::info!(%library, snapshot = export, "Training scheduled in background");
     }
-    Ok(answer == Enqueued::Duplicate(Place::Dead))
+    Ok(answer == Some(vec![Enqueued::Duplicate(Place::Dead)]))
 }
 
 #[cfg(test)]

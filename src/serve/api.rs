@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use fleetq::{Depth, Mode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -257,7 +258,7 @@ impl From<FailureReason> for FailureAnswer {
     }
 }
 
-/// Jobs of one queue by state.
+/// Jobs of one queue by state, and how it stands.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct QueueAnswer {
     /// Waiting for a worker.
@@ -268,6 +269,33 @@ pub struct QueueAnswer {
     pub claimed: u64,
     /// Quarantined.
     pub dead: u64,
+    /// Whether it takes jobs and gives them out.
+    pub mode: Mode,
+    /// Most jobs that the whole fleet works on at once.
+    pub cap: Option<u32>,
+    /// Jobs done a second in the last minute.
+    pub jobs_per_second: f64,
+    /// How long what waits and runs will take at that pace; none where nothing was done, and in a
+    /// queue that is paused.
+    pub eta_seconds: Option<f64>,
+}
+
+impl From<&Depth> for QueueAnswer {
+    fn from(depth: &Depth) -> Self {
+        Self {
+            ready: depth.ready(),
+            scheduled: depth.scheduled,
+            claimed: depth.claimed,
+            dead: depth.dead,
+            mode: depth.mode,
+            cap: depth.cap,
+            jobs_per_second: depth.pace.per_second(),
+            eta_seconds: (depth.mode != Mode::Paused)
+                .then(|| depth.eta())
+                .flatten()
+                .map(|eta| eta.as_secs_f64()),
+        }
+    }
 }
 
 /// Gathers the status of `library`.
@@ -282,14 +310,7 @@ pub async fn status_of(
 ) -> Result<StatusAnswer, JobError> {
     let mut depths = BTreeMap::new();
     for (name, queue) in queues {
-        let depth = queue.depth().await?;
-        let answer = QueueAnswer {
-            ready: depth.ready(),
-            scheduled: depth.scheduled,
-            claimed: depth.claimed,
-            dead: depth.dead,
-        };
-        depths.insert((*name).to_owned(), answer);
+        depths.insert((*name).to_owned(), QueueAnswer::from(&queue.depth().await?));
     }
     // A fleet that was started a moment ago has no library yet, which is nothing wrong.
     let known = catalog.library(library).await?;

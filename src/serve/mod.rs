@@ -10,7 +10,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use api::{Api, FailureAnswer, ImageAnswer, StatusAnswer, status_of};
+pub use api::{Api, FailureAnswer, ImageAnswer, QueueAnswer, StatusAnswer, status_of};
 pub use health::{Health, health_routes};
 
 /// A bound address, not yet answering.

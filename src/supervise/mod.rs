@@ -79,7 +79,7 @@ pub enum SuperviseError {
         /// Its address, masked.
         url: String,
         /// What it or the system said, with the next step.
-        cause: fleetq::QueueError,
+        cause: Box<fleetq::QueueError>,
     },
     /// A role did not come up.
     #[error("{role} did not come up: {why}; its log is {log}")]
@@ -183,14 +183,14 @@ impl Drop for Fleet {
 /// Makes sure that a Redis that somebody else runs can be used. Each role would find out by itself,
 /// but it would wait for it long and say so in its log only.
 async fn try_named(url: &Secret, namespace: &str) -> Result<(), SuperviseError> {
-    let named = |cause| SuperviseError::NamedRedis { url: url.masked(), cause };
+    let named = |cause| SuperviseError::NamedRedis { url: url.masked(), cause: Box::new(cause) };
     let options = ConnectOptions { patience: NAMED_REDIS_PATIENCE, ..ConnectOptions::default() };
     let connection = fleetq::connect(url.expose(), options).await.map_err(named)?;
-    // Whether it lets us write as well: opening a queue notes its layout.
-    Queue::open(&connection, namespace, "analyze", QueueSettings::default())
+    let queue = Queue::open(&connection, namespace, "analyze", QueueSettings::default())
         .await
         .map_err(named)?;
-    Ok(())
+    // Roles wait for one that takes no jobs for now; whoever starts a fleet wants to know.
+    queue.check_writable().await.map_err(named)
 }
 
 /// Takes the lock of `data`, or names the process that holds it.

@@ -1,6 +1,7 @@
 //! What a process says of itself: log lines and metrics.
 
 pub mod metrics;
+pub mod queues;
 
 use std::io::IsTerminal;
 

@@ -16,7 +16,7 @@ use crate::catalog::{
     Catalog, CatalogError, Change, KnownFile, Moved, MovedFile, Upload, WaitingImage,
 };
 use crate::fate::Fate;
-use crate::jobs::JobError;
+use crate::jobs::{JobError, Origin, Source, offer};
 use crate::names::{ImageId, LibraryId, RelativePath, Revision};
 use crate::originals;
 use crate::reconcile::analyze_job;
@@ -219,8 +219,7 @@ impl Library {
             }
         }
         changes.removed += replaced.len() as u64;
-        self.queue.enqueue_many(jobs).await?;
-        Ok(())
+        self.enqueue(jobs).await
     }
 
     /// Those of `files` whose file is not there any more.
@@ -279,8 +278,7 @@ impl Library {
             }
             jobs.push(self.job(image.image, image.path, image.revision, lane));
         }
-        self.queue.enqueue_many(jobs).await?;
-        Ok(())
+        self.enqueue(jobs).await
     }
 
     fn job(
@@ -290,7 +288,18 @@ impl Library {
         revision: Revision,
         lane: Lane,
     ) -> fleetq::NewJob {
-        analyze_job(&self.id, &WaitingImage { image, path, revision }, lane)
+        let origin = Origin::new(Source::Watch);
+        analyze_job(&self.id, &WaitingImage { image, path, revision }, lane, &origin)
+    }
+
+    /// While the queue is drained the photos are recorded all the same: reconciliation offers them
+    /// when it is resumed, and the folder is followed meanwhile.
+    async fn enqueue(&self, jobs: Vec<fleetq::NewJob>) -> Result<(), JobError> {
+        let photos = jobs.len();
+        if offer(&self.queue, jobs).await?.is_none() {
+            tracing::info!(library = %self.id, photos, "recorded while the queue is being drained");
+        }
+        Ok(())
     }
 
     /// The sha256 of a file's content; `None` where it cannot be read: the analysis says why.

@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use eyefleet::catalog::{Catalog, Upload, WaitingImage};
 use eyefleet::clock::Clock;
+use eyefleet::jobs::{Origin, Source};
 use eyefleet::names::{ImageId, LibraryId, RelativePath};
 use eyefleet::reconcile::analyze_job;
 use eyefleet::serve::ImageAnswer;
@@ -159,7 +160,7 @@ async fn upload(catalog: &Catalog, queue: &Queue, paths: &[&str]) {
     let recorded = catalog.record_uploads(&LibraryId::main(), &uploads).await.unwrap();
     let jobs = recorded.into_iter().map(|it| {
         let waiting = WaitingImage { image: it.image, path: it.path, revision: it.revision };
-        analyze_job(&LibraryId::main(), &waiting, Lane::Upload)
+        analyze_job(&LibraryId::main(), &waiting, Lane::Upload, &Origin::new(Source::Cli))
     });
     queue.enqueue_many(jobs.collect()).await.unwrap();
 }

@@ -13,6 +13,7 @@ mod libraries;
 mod numbers;
 mod outages;
 mod postgres;
+mod queues;
 mod reconciliation;
 mod searching;
 mod settings;

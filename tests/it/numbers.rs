@@ -83,7 +83,12 @@ fn the_thread_of_the_tasks_neither_decodes_nor_looks() {
 
     let before = processor_ticks();
     let ended = tokio.block_on(join_all(jobs.iter().map(|job| async {
-        let attempt = Attempt { fence: Fence(1), failed_before: 0, request: String::new() };
+        let attempt = Attempt {
+            fence: Fence(1),
+            failed_before: 0,
+            request: String::new(),
+            traceparent: None,
+        };
         job.run(&deps, &attempt).await.unwrap()
     })));
     let spent = processor_ticks() - before;

@@ -100,6 +100,28 @@ async fn a_quarantined_job_is_told_on_its_image() {
 }
 
 #[tokio::test]
+async fn a_queue_that_was_drained_is_offered_everything_when_it_is_resumed() {
+    let stores = stores(3).await;
+    let now = Clock::system().now();
+    stores.pass(now).await;
+    // The jobs of photos that are recorded while the queue is closed are not in it.
+    stores.queue.discard("analyze-image:").await.unwrap();
+    stores.queue.drain().await.unwrap();
+    let mut reconciler = Reconciler::default();
+    let later = now + SignedDuration::from_mins(5);
+    for time in [now, later] {
+        let step = reconciler.step(&stores.catalog, &stores.board, &stores.queue, time).await;
+        assert_eq!(step.unwrap(), None, "it walks for nothing");
+    }
+    assert_eq!(stores.queue.depth().await.unwrap().unfinished(), 0);
+    stores.queue.resume().await.unwrap();
+    // Nothing is overdue now: a usual walk would offer nothing.
+    let step = reconciler.step(&stores.catalog, &stores.board, &stores.queue, now).await;
+    assert_eq!(step.unwrap(), Some(Pass { waiting: 3, enqueued: 3, quarantined: 0 }));
+    assert_eq!(stores.pass(now).await, Pass::default());
+}
+
+#[tokio::test]
 async fn events_are_published_and_then_marked() {
     let stores = stores(0).await;
     let client = redis::Client::open(stores.redis.url()).unwrap();

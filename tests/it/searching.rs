@@ -104,7 +104,12 @@ impl Story {
 
     /// Exports the newest `limit` images, all without it, and learns from them.
     async fn learn(&self, fence: i64, limit: Option<u64>) {
-        let attempt = Attempt { fence: Fence(fence), failed_before: 0, request: String::new() };
+        let attempt = Attempt {
+            fence: Fence(fence),
+            failed_before: 0,
+            request: String::new(),
+            traceparent: None,
+        };
         let library = LibraryId::main();
         let export = ExportSnapshot { library: library.clone(), limit, request: fence.to_string() };
         let deps = ExportDeps {

@@ -18,11 +18,11 @@ use apalis_core::worker::context::WorkerContext;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower_layer::Identity;
 
 use crate::claim::Claim;
 use crate::error::QueueError;
 use crate::feeder::{Feeder, give_back};
+use crate::guard::GuardLayer;
 use crate::hold_off::HoldOff;
 use crate::job::check_name;
 use crate::keeper::Leases;
@@ -39,7 +39,8 @@ pub struct WorkerOptions {
     pub name: String,
     /// Jobs held at once, 1 to 10 000. No more are claimed.
     pub slots: usize,
-    /// The wall-clock limit of a run, unless its claim sets another. Default none.
+    /// The wall-clock limit of a run, unless the job has its own or the claim sets another. Default
+    /// none.
     pub limit: Option<Duration>,
 }
 
@@ -247,13 +248,13 @@ impl BackendConfig for FleetBackend {
     type Id = TaskId;
     type Kind = Ephemeral;
     type Config = WorkerOptions;
-    type Layer = Identity;
+    type Layer = GuardLayer;
 
     fn config(&self) -> &Self::Config {
         &self.options
     }
 
     fn middleware(&mut self, _: &mut WorkerContext) -> Self::Layer {
-        Identity::new()
+        GuardLayer::new(self.queue.clone())
     }
 }

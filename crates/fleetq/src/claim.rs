@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::QueueError;
 use crate::hold_off::HoldOff;
-use crate::job::Lane;
+use crate::job::{Lane, TRACEPARENT};
 use crate::keeper::Leases;
 use crate::queue::Queue;
 use crate::settler::Settler;
@@ -59,6 +59,13 @@ pub enum Settle {
         /// The errors behind it, outermost first; 16 are kept.
         chain: Vec<String>,
     },
+    /// The run broke down and said nothing: the job goes to the back of its lane, and the start stays
+    /// counted. After as many starts as are allowed it is quarantined with this cause. A handler
+    /// that panics is settled like this by the worker.
+    Crashed {
+        /// What is known of it, in one line.
+        cause: String,
+    },
     /// It goes back to the front of its lane; neither the start nor an attempt is counted.
     GiveBack,
 }
@@ -70,6 +77,7 @@ impl Settle {
             Self::RetryAfter { .. } => "retry",
             Self::Wait { .. } => "wait",
             Self::Dead { .. } => "dead",
+            Self::Crashed { .. } => "crash",
             Self::GiveBack => "give",
         }
     }
@@ -84,7 +92,7 @@ impl Settle {
     /// What the dead letter will say, bounded.
     pub(crate) fn note(&self) -> String {
         match self {
-            Self::RetryAfter { cause, .. } | Self::Wait { cause, .. } => {
+            Self::RetryAfter { cause, .. } | Self::Wait { cause, .. } | Self::Crashed { cause } => {
                 json!({ "cause": shorten(cause) }).to_string()
             }
             Self::Dead { cause, chain } => {
@@ -150,6 +158,8 @@ pub struct Claim {
     pub lane: Lane,
     /// Its metadata.
     pub meta: BTreeMap<String, String>,
+    /// The wall-clock limit of its runs, where the job has its own.
+    pub limit: Option<Duration>,
     /// What settles it.
     pub lease: Lease,
     pub(crate) hold: Hold,
@@ -163,7 +173,9 @@ impl Claim {
     /// What Redis says. The claim is then still held and may be settled again.
     pub async fn settle(&self, how: Settle) -> Result<Settled, QueueError> {
         let hold = &self.hold;
+        let verb = how.verb();
         if hold.ended() == Some(Ended::LeaseLost) {
+            hold.count(verb, Settled::Stale);
             hold.release();
             return Ok(Settled::Stale);
         }
@@ -177,7 +189,8 @@ impl Claim {
             None => self.settle_alone(how).await,
         };
         hold.held.settling.store(false, Ordering::SeqCst);
-        if result.is_ok() {
+        if let Ok(settled) = result {
+            hold.count(verb, settled);
             hold.release();
         }
         result
@@ -197,6 +210,11 @@ impl Claim {
         }
     }
 
+    /// The W3C `traceparent` that the job was added with.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.meta.get(TRACEPARENT).map(String::as_str)
+    }
+
     /// Fires when the handler must stop; [`Claim::ended`] says why.
     pub fn cancellation(&self) -> CancellationToken {
         self.hold.held.cancel.clone()
@@ -207,10 +225,11 @@ impl Claim {
         self.hold.ended()
     }
 
-    /// Sets the wall-clock limit of this run, counted from the claim. When it passes, the lease is
+    /// Sets the wall-clock limit of this run, counted from the claim, in place of the job's own and
+    /// the worker's. When it passes, the lease is
     /// no longer renewed and the cancellation fires. Only claims of a
     /// [`FleetBackend`](crate::FleetBackend) are watched.
-    pub fn limit(&self, limit: Duration) {
+    pub fn set_limit(&self, limit: Duration) {
         self.hold.held.set_limit(limit);
         if let Some(leases) = &self.hold.leases {
             leases.limits_changed();
@@ -231,6 +250,8 @@ impl Claim {
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) lease: Lease,
+    /// It is on its last start and has ended no run: it may be what ends processes.
+    pub(crate) is_suspect: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) ended: OnceLock<Ended>,
     /// A settlement is on its way: a stale answer to a renewal may be its success.
@@ -246,11 +267,12 @@ struct Times {
 }
 
 impl Held {
-    pub(crate) fn new(lease: Lease, limit: Option<Duration>) -> Arc<Self> {
+    pub(crate) fn new(lease: Lease, limit: Option<Duration>, is_suspect: bool) -> Arc<Self> {
         let claimed_at = Instant::now();
         let ends_at = limit.and_then(|limit| claimed_at.checked_add(limit));
         Arc::new(Self {
             lease,
+            is_suspect,
             cancel: CancellationToken::new(),
             ended: OnceLock::new(),
             settling: AtomicBool::new(false),
@@ -301,7 +323,7 @@ pub(crate) struct Hold {
 impl Hold {
     /// For a claim that nobody renews.
     pub(crate) fn unattended(queue: Queue, lease: Lease) -> Self {
-        let held = Held::new(lease, None);
+        let held = Held::new(lease, None, false);
         Self { queue, held, leases: None, settler: None, claiming: None, permit: Mutex::new(None) }
     }
 
@@ -311,6 +333,13 @@ impl Hold {
 
     fn ended(&self) -> Option<Ended> {
         self.held.ended.get().copied()
+    }
+
+    /// Only settlements of a worker are counted: what others do shows in the queue's totals.
+    fn count(&self, verb: &str, settled: Settled) {
+        if let Some(leases) = &self.leases {
+            leases.counters().settled(verb, settled);
+        }
     }
 
     /// Ends renewal and frees the slot; again is harmless.
@@ -342,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_end_stands() {
-        let held = Held::new(Lease { id: "1".into(), token: 1 }, None);
+        let held = Held::new(Lease { id: "1".into(), token: 1 }, None, false);
         assert!(held.end(Ended::TimeLimit));
         assert!(!held.end(Ended::LeaseLost));
         assert_eq!(held.ended.get(), Some(&Ended::TimeLimit));

@@ -13,14 +13,12 @@ use crate::claim::{Claim, Held, Hold, Settle};
 use crate::connection::{Effort, Request};
 use crate::hold_off::HoldOff;
 use crate::keeper::{Leases, Trouble};
-use crate::queue::Queue;
+use crate::queue::{BATCH_MAX, Queue};
 use crate::settler::Settler;
 use crate::stats::{Counters, add};
 
 /// An idle worker looks for itself after this long.
 pub(crate) const WAKE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The most jobs claimed at once: the rest of a backlog is better off with other workers.
-const CLAIM_MAX: usize = 64;
 const PAUSED_LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) struct Feeder {
@@ -41,7 +39,7 @@ impl Feeder {
     /// Feeds until told to stop; then passes on a wake-up that it may have swallowed.
     pub(crate) async fn run(self) {
         self.feed().await;
-        if let Err(error) = self.queue.claim_batch(&self.worker_name, 0, Effort::Once).await {
+        if let Err(error) = self.queue.claim_batch(&self.worker_name, 0, 0, Effort::Once).await {
             tracing::debug!(%error, "no wake-up passed on at stop");
         }
     }
@@ -53,19 +51,23 @@ impl Feeder {
         let mut trouble = Trouble::default();
         loop {
             let Some(permits) = self.free_slots().await else { return };
+            // What may end this process does so with no other of its kind beside it.
+            let suspects = usize::from(!self.leases.holds_suspect());
             // Not cancelled half-way: the jobs would stay claimed by nobody until their lease ends.
-            let batch =
-                self.queue.claim_batch(&self.worker_name, permits.len(), Effort::Once).await;
+            let batch = self
+                .queue
+                .claim_batch(&self.worker_name, permits.len(), suspects, Effort::Once)
+                .await;
             match batch {
                 Ok(batch) => {
                     trouble.over("claiming");
                     backoff.reset();
-                    let nothing_left = batch.left == 0;
+                    let (nothing_left, next_due) = (batch.left == 0, batch.next_due);
                     if !self.hand_over(batch.claims, permits).await {
                         return;
                     }
                     if nothing_left {
-                        self.wait_for_work(&waiting).await;
+                        self.wait_for_work(&waiting, next_due).await;
                     }
                 }
                 Err(error) => {
@@ -106,7 +108,7 @@ impl Feeder {
         // Claims that were settled together give their slots back one after the other: let them.
         tokio::task::yield_now().await;
         let mut permits = vec![first];
-        while permits.len() < CLAIM_MAX {
+        while permits.len() < BATCH_MAX {
             match Arc::clone(&self.slots).try_acquire_owned() {
                 Ok(permit) => permits.push(permit),
                 Err(_) => break,
@@ -122,8 +124,9 @@ impl Feeder {
         let mut open = true;
         let mut kept = Vec::with_capacity(claims.len());
         for (mut claim, permit) in claims.into_iter().zip(permits) {
-            let held = Held::new(claim.lease.clone(), self.limit);
-            self.leases.hold(&held);
+            let is_suspect =
+                claim.starts > 1 && claim.starts >= self.queue.shared.settings.starts_max;
+            let held = Held::new(claim.lease.clone(), claim.limit.or(self.limit), is_suspect);
             claim.hold = Hold {
                 queue: self.queue.clone(),
                 held,
@@ -134,6 +137,7 @@ impl Feeder {
             };
             kept.push(claim);
         }
+        self.leases.hold(kept.iter().map(|claim| &claim.hold.held));
         for claim in kept {
             // The channel has room for every slot, so this never waits for a handler.
             if let Err(mpsc::error::SendError(claim)) = self.claims.send(claim).await {
@@ -144,10 +148,14 @@ impl Feeder {
         open
     }
 
-    /// Returns when somebody has enqueued, when it is time to look anyway, or at stop.
-    async fn wait_for_work(&self, waiting: &Queue) {
+    /// Returns when somebody has enqueued, when the next job is due, when it is time to look anyway,
+    /// or at stop.
+    async fn wait_for_work(&self, waiting: &Queue, next_due: Option<Duration>) {
+        // Redis knows milliseconds, and takes none at all for without end.
+        let longest = next_due.unwrap_or(WAKE_TIMEOUT);
+        let longest = longest.clamp(Duration::from_millis(1), WAKE_TIMEOUT);
         let mut wait = redis::cmd("BLPOP");
-        wait.arg(self.queue.shared.keys.wake()).arg(WAKE_TIMEOUT.as_secs_f64());
+        wait.arg(self.queue.shared.keys.wake()).arg(longest.as_secs_f64());
         let started = Instant::now();
         let waited = tokio::select! {
             () = self.stop.cancelled() => return,

@@ -1,4 +1,4 @@
-//! Looking at a queue without moving anything, and bringing dead letters back.
+//! Looking at a queue without moving anything.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Effort, Request};
 use crate::error::QueueError;
-use crate::job::{Envelope, Failure, JobState, Lane, Place};
+use crate::job::{Envelope, Failure, JobState, Lane};
+use crate::pace::Pace;
 use crate::queue::{Queue, at_millis};
+use crate::record::Record;
 use crate::scripts;
+use crate::steer::Mode;
 
 const LIST_MAX: usize = 1000;
 
@@ -20,6 +23,12 @@ pub struct LaneDepth {
     pub lane: Lane,
     /// Jobs waiting in it.
     pub ready: u64,
+    /// Jobs of this lane that wait for their time.
+    pub scheduled: u64,
+    /// Jobs of this lane that workers hold.
+    pub claimed: u64,
+    /// Jobs of this lane in the dead letters.
+    pub dead: u64,
     /// How long the job at its head has been waiting.
     pub oldest_wait: Option<Duration>,
 }
@@ -37,10 +46,14 @@ pub struct Totals {
     pub done: u64,
     /// Settled to be retried.
     pub retried: u64,
+    /// Settled to wait for what is away.
+    pub waited: u64,
     /// Settled as dead.
     pub died: u64,
     /// Given back.
     pub given_back: u64,
+    /// Settled as broken down and not yet started too often.
+    pub crashed: u64,
     /// Returned after their lease ran out.
     pub returned: u64,
     /// Quarantined: started too often, or broken.
@@ -51,8 +64,12 @@ pub struct Totals {
     pub stale: u64,
     /// Brought back from the dead letters.
     pub redriven: u64,
+    /// Dead letters forgotten.
+    pub flushed: u64,
     /// Removed unfinished because their owner is gone.
     pub discarded: u64,
+    /// Times that Redis's clock was found set back.
+    pub clock_set_back: u64,
 }
 
 /// How many jobs are where.
@@ -66,6 +83,12 @@ pub struct Depth {
     pub claimed: u64,
     /// In the dead letters.
     pub dead: u64,
+    /// What the queue takes and gives out.
+    pub mode: Mode,
+    /// The most jobs that the whole fleet may hold.
+    pub cap: Option<u32>,
+    /// How fast jobs are done.
+    pub pace: Pace,
     /// Counters.
     pub totals: Totals,
 }
@@ -81,31 +104,45 @@ impl Depth {
         self.ready() + self.scheduled + self.claimed
     }
 
+    /// How long the jobs that are ready or held will take at the pace of the last minute; none
+    /// where nothing was done in it.
+    pub fn eta(&self) -> Option<Duration> {
+        let jobs = self.ready() + self.claimed;
+        let per_second = self.pace.per_second();
+        (jobs == 0 || per_second > 0.0).then(|| {
+            Duration::from_secs_f64(if jobs == 0 { 0.0 } else { jobs as f64 / per_second })
+        })
+    }
+
     /// The longest wait at the head of any lane.
     pub fn oldest_wait(&self) -> Option<Duration> {
         self.lanes.iter().filter_map(|lane| lane.oldest_wait).max()
     }
 }
 
-/// A dead letter: its [`JobState::failure`] says why it died.
-pub type DeadJob = JobState;
-
 /// One entry of the recent history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {
     /// The job.
     pub id: String,
-    /// `done`, `retry`, `dead` or `give`.
+    /// `done`, `retry`, `wait`, `dead`, `give` or `crash`.
     pub how: String,
     /// When, in ms since 1970 of Redis's time.
     pub at: i64,
+    /// Its lane.
+    pub lane: Lane,
     /// The worker that settled it.
     pub worker: String,
-    /// Failures settled until then.
+    /// Failures settled until then, this one included.
     pub attempts: u32,
+    /// How long it had been ready before it was claimed, in ms.
+    pub wait_ms: u64,
+    /// How long it was held, in ms.
+    pub run_ms: u64,
 }
 
-type DepthReply = (i64, Vec<u64>, Vec<i64>, u64, u64, u64, BTreeMap<String, String>);
+type LaneReply = (u64, i64, u64, u64, u64);
+type DepthReply = (i64, (LaneReply, LaneReply, LaneReply), BTreeMap<String, String>);
 type LookRow = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, i64);
 
 impl Queue {
@@ -115,18 +152,21 @@ impl Queue {
     /// What Redis says.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         let call = self.script(&scripts::DEPTH);
-        let (now, lengths, heads, scheduled, claimed, dead, meta): DepthReply =
+        let (now, replies, meta): DepthReply =
             self.run("read the depth", Effort::UntilAnswered, &call).await?;
-        let lane = |n: usize| {
-            let since = heads.get(n).copied().unwrap_or(0);
-            let oldest_wait =
-                (since > 0).then(|| Duration::from_millis(u64::try_from(now - since).unwrap_or(0)));
-            LaneDepth {
-                lane: Lane::ALL[n],
-                ready: lengths.get(n).copied().unwrap_or(0),
-                oldest_wait,
-            }
+        let lane = |lane, (ready, since, scheduled, claimed, dead): LaneReply| {
+            let waits = u64::try_from(now - since).unwrap_or(0);
+            let oldest_wait = (since > 0).then(|| Duration::from_millis(waits));
+            LaneDepth { lane, ready, scheduled, claimed, dead, oldest_wait }
         };
+        let lanes = [
+            lane(Lane::Interactive, replies.0),
+            lane(Lane::Upload, replies.1),
+            lane(Lane::Backfill, replies.2),
+        ];
+        let sum = |of: fn(&LaneDepth) -> u64| lanes.iter().map(of).sum();
+        let (scheduled, claimed, dead) =
+            (sum(|lane| lane.scheduled), sum(|lane| lane.claimed), sum(|lane| lane.dead));
         let total = |name: &str| meta.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let totals = Totals {
             enqueued: total("enqueued"),
@@ -134,16 +174,23 @@ impl Queue {
             claims: total("claims"),
             done: total("done"),
             retried: total("retried"),
+            waited: total("waited"),
             died: total("died"),
             given_back: total("given_back"),
+            crashed: total("crashed"),
             returned: total("returned"),
             quarantined: total("quarantined"),
             promoted: total("promoted"),
             stale: total("stale"),
             redriven: total("redriven"),
+            flushed: total("flushed"),
             discarded: total("discarded"),
+            clock_set_back: total("clock_set_back"),
         };
-        Ok(Depth { lanes: [lane(0), lane(1), lane(2)], scheduled, claimed, dead, totals })
+        let mode = Mode::read(meta.get("mode"));
+        let cap = meta.get("cap").and_then(|text| text.parse().ok());
+        let pace = Pace::read(now, &meta);
+        Ok(Depth { lanes, scheduled, claimed, dead, mode, cap, pace, totals })
     }
 
     /// Where a job is now; `None` when it is finished or was never added.
@@ -154,28 +201,6 @@ impl Queue {
         let mut call = self.script(&scripts::LOOK);
         call.arg("ids").arg(id);
         Ok(self.look(&call).await?.pop())
-    }
-
-    /// The newest dead letters, up to `limit` (1000 at most).
-    ///
-    /// # Errors
-    /// What Redis says.
-    pub async fn dead(&self, limit: usize) -> Result<Vec<DeadJob>, QueueError> {
-        let mut call = self.script(&scripts::LOOK);
-        call.arg("dead").arg(limit.min(LIST_MAX));
-        self.look(&call).await
-    }
-
-    /// Brings a dead job back to the end of its lane with its counts at zero; `false` when no dead
-    /// job has that id.
-    ///
-    /// # Errors
-    /// What Redis says. After a lost reply the call is repeated; then `false` may mean done.
-    pub async fn redrive(&self, id: &str) -> Result<bool, QueueError> {
-        let mut call = self.script(&scripts::REDRIVE);
-        call.arg(id);
-        let moved: i64 = self.run("redrive a job", Effort::UntilAnswered, &call).await?;
-        Ok(moved == 1)
     }
 
     /// The newest settlements, up to `limit`.
@@ -190,44 +215,61 @@ impl Queue {
         command.arg(self.shared.keys.history()).arg(0).arg(limit.min(LIST_MAX) - 1);
         let request = Request::Command(&command);
         let lines: Vec<Vec<u8>> =
-            self.connection.run("read the history", Effort::UntilAnswered, request).await?;
-        Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+            self.request("read the history", Effort::UntilAnswered, request).await?;
+        Ok(lines.iter().filter_map(|line| read_entry(&String::from_utf8_lossy(line))).collect())
     }
 
-    async fn look(&self, call: &redis::ScriptInvocation<'_>) -> Result<Vec<JobState>, QueueError> {
+    pub(crate) async fn look(
+        &self,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<Vec<JobState>, QueueError> {
         let (_now, rows): (i64, Vec<LookRow>) =
             self.run("look at jobs", Effort::UntilAnswered, call).await?;
         Ok(rows.into_iter().map(read_state).collect())
     }
 }
 
-/// Total, like the envelope: what cannot be read shows as its default.
 fn read_state((id, record, body, note, until): LookRow) -> JobState {
-    let record = String::from_utf8_lossy(&record).into_owned();
-    let mut fields = record.splitn(8, ' ');
-    let mut next = || fields.next().unwrap_or_default();
-    let (place, lane) = (Place::from_letter(next()), Lane::from_letter(next()));
-    let (starts, attempts) = (next().parse().unwrap_or(0), next().parse().unwrap_or(0));
-    let token = next().parse().unwrap_or(0);
-    let enqueued_at = at_millis(next().parse().unwrap_or(0));
-    let _ready = next();
-    let worker = next().to_owned();
+    let record = String::from_utf8_lossy(&record);
+    let record = Record::read(&record);
     let envelope = Envelope::decode(body);
     JobState {
         id: String::from_utf8_lossy(&id).into_owned(),
         kind: envelope.kind,
         meta: envelope.meta,
         payload: envelope.payload,
-        place,
-        lane,
-        starts,
-        attempts,
-        token,
-        worker,
-        enqueued_at,
+        limit: envelope.limit,
+        place: record.place,
+        lane: record.lane,
+        starts: record.starts,
+        attempts: record.attempts,
+        token: record.token,
+        worker: record.worker.to_owned(),
+        enqueued_at: at_millis(record.enqueued),
         until: (until > 0).then(|| at_millis(until)),
         failure: read_note(&String::from_utf8_lossy(&note)),
     }
+}
+
+/// `id\nhow\nat\nrecord`, the record as it was before the settlement.
+fn read_entry(line: &str) -> Option<HistoryEntry> {
+    let mut lines = line.splitn(4, '\n');
+    let (id, how) = (lines.next()?.to_owned(), lines.next()?.to_owned());
+    let at: i64 = lines.next()?.parse().ok()?;
+    let record = Record::read(lines.next()?);
+    let this_one = u32::from(matches!(how.as_str(), "retry" | "dead"));
+    // A token is the time of its claim in microseconds, if not a little more.
+    let claimed = record.token / 1000;
+    Some(HistoryEntry {
+        id,
+        how,
+        at,
+        lane: record.lane,
+        worker: record.worker.to_owned(),
+        attempts: record.attempts + this_one,
+        wait_ms: u64::try_from(claimed - record.ready).unwrap_or(0),
+        run_ms: u64::try_from(at - claimed).unwrap_or(0),
+    })
 }
 
 fn read_note(note: &str) -> Option<Failure> {
@@ -247,6 +289,7 @@ fn read_note(note: &str) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Place;
 
     #[test]
     fn notes_read_as_failures() {
@@ -255,6 +298,15 @@ mod tests {
         assert_eq!((failure.how.as_str(), failure.cause.as_str()), ("failed", "a\nb"));
         assert_eq!((failure.worker.as_str(), failure.chain.len()), ("w 1", 0));
         assert_eq!(read_note(""), None);
+    }
+
+    #[test]
+    fn entries_of_the_history_read_back() {
+        let entry = read_entry("a b\nretry\n5000\nc u 1 2 4000123 1000 3000 w 1").unwrap();
+        assert_eq!((entry.id.as_str(), entry.how.as_str(), entry.at), ("a b", "retry", 5000));
+        assert_eq!((entry.wait_ms, entry.run_ms, entry.attempts), (1000, 1000, 3));
+        assert_eq!((entry.worker.as_str(), entry.lane), ("w 1", Lane::Upload));
+        assert_eq!(read_entry("a\nretry"), None);
     }
 
     #[test]

@@ -7,10 +7,15 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueueError;
+use crate::queue::whole_millis;
 
 pub(crate) const ID_BYTES_MAX: usize = 512;
 const KIND_BYTES_MAX: usize = 128;
 const META_BYTES_MAX: usize = 16 * 1024;
+/// The metadata entry that says who added a job.
+const SOURCE: &str = "source";
+/// The metadata entry that makes a job part of a trace.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// Which line a job waits in. Under load 8 of 13 claims go to [`Lane::Interactive`], 4 to
 /// [`Lane::Upload`] and 1 to [`Lane::Backfill`]; the share of an empty lane goes to the first
@@ -56,6 +61,23 @@ impl Lane {
     }
 }
 
+impl std::fmt::Display for Lane {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Lane {
+    type Err = QueueError;
+
+    /// # Errors
+    /// [`QueueError::NoSuchLane`].
+    fn from_str(name: &str) -> Result<Self, QueueError> {
+        let lane = Self::ALL.into_iter().find(|lane| lane.as_str() == name);
+        lane.ok_or_else(|| QueueError::NoSuchLane { given: name.chars().take(64).collect() })
+    }
+}
+
 /// Where a job is. It is in exactly one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -94,6 +116,9 @@ pub struct NewJob {
     pub lane: Lane,
     /// How long it must wait before it may start, in Redis's time.
     pub delay: Option<Duration>,
+    /// The wall-clock limit of each run; none leaves it to the worker. When it passes, the lease is
+    /// no longer renewed and the handler is told to stop.
+    pub limit: Option<Duration>,
     /// Short facts beside the payload: source, `traceparent`. At most 16 KiB together.
     pub meta: BTreeMap<String, String>,
 }
@@ -107,6 +132,7 @@ impl NewJob {
             payload: payload.into(),
             lane: Lane::Upload,
             delay: None,
+            limit: None,
             meta: BTreeMap::new(),
         }
     }
@@ -123,6 +149,26 @@ impl NewJob {
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
         self
+    }
+
+    /// The same job, whose runs may each take no longer than `limit`.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The same job, noting who added it (metadata `source`).
+    #[must_use]
+    pub fn from_source(self, source: impl Into<String>) -> Self {
+        self.with_meta(SOURCE, source)
+    }
+
+    /// The same job as part of a trace: the value of a W3C `traceparent` header, which the worker
+    /// finds in [`Claim::traceparent`](crate::Claim::traceparent).
+    #[must_use]
+    pub fn with_traceparent(self, traceparent: impl Into<String>) -> Self {
+        self.with_meta(TRACEPARENT, traceparent)
     }
 
     /// The same job with one more metadata entry.
@@ -149,7 +195,30 @@ impl NewJob {
                 why: "names and values may have 16 KiB together",
             });
         }
-        Ok(())
+        match self.meta.get(TRACEPARENT) {
+            Some(value) if !is_traceparent(value) => Err(QueueError::BadName {
+                what: "traceparent",
+                value: value.chars().take(64).collect(),
+                why: "it must be 00-<32 hex digits>-<16 hex digits>-<2 hex digits>",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// As <https://www.w3.org/TR/trace-context/#traceparent-header> has it for version 00.
+fn is_traceparent(value: &str) -> bool {
+    let parts: Vec<&str> = value.split('-').collect();
+    let hex = |part: &str, digits: usize| {
+        part.len() == digits
+            && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let blank = |part: &str| part.bytes().all(|byte| byte == b'0');
+    match parts[..] {
+        ["00", trace, parent, flags] => {
+            hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && !blank(trace) && !blank(parent)
+        }
+        _ => false,
     }
 }
 
@@ -184,7 +253,7 @@ pub enum Enqueued {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// `failed` (to be retried), `dead` (given up by its worker), `lost` (the lease ran out),
-    /// `quarantined` (started too often without being settled) or `broken` (its record was).
+    /// `over-limit` (it is over its time limit), `crashed` (its run broke down), `quarantined` (started too often without being settled) or `broken` (its record was).
     pub how: String,
     /// The error in one line.
     pub cause: String,
@@ -223,6 +292,8 @@ pub struct JobState {
     pub enqueued_at: SystemTime,
     /// Scheduled: when it is due. Claimed: when the lease ends. Dead: when it died.
     pub until: Option<SystemTime>,
+    /// The wall-clock limit of each run, where the job has its own.
+    pub limit: Option<Duration>,
     /// How it failed last, if it did.
     pub failure: Option<Failure>,
 }
@@ -230,6 +301,8 @@ pub struct JobState {
 #[derive(Serialize, Deserialize)]
 struct Header {
     kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     meta: BTreeMap<String, String>,
 }
@@ -237,13 +310,15 @@ struct Header {
 /// A job as it lies in Redis: one line of JSON, then the payload as it came.
 pub(crate) struct Envelope {
     pub(crate) kind: String,
+    pub(crate) limit: Option<Duration>,
     pub(crate) meta: BTreeMap<String, String>,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Envelope {
     pub(crate) fn encode(job: &NewJob) -> Vec<u8> {
-        let header = Header { kind: job.kind.clone(), meta: job.meta.clone() };
+        let limit_ms = job.limit.map(whole_millis);
+        let header = Header { kind: job.kind.clone(), limit_ms, meta: job.meta.clone() };
         let mut body = serde_json::to_vec(&header).expect("strings and maps of strings are JSON");
         body.push(b'\n');
         body.extend_from_slice(job.payload.as_bytes());
@@ -257,8 +332,13 @@ impl Envelope {
             Some((header, body[end + 1..].to_vec()))
         });
         match parts {
-            Some((header, payload)) => Self { kind: header.kind, meta: header.meta, payload },
-            None => Self { kind: String::new(), meta: BTreeMap::new(), payload: body },
+            Some((header, payload)) => Self {
+                kind: header.kind,
+                limit: header.limit_ms.map(Duration::from_millis),
+                meta: header.meta,
+                payload,
+            },
+            None => Self { kind: String::new(), limit: None, meta: BTreeMap::new(), payload: body },
         }
     }
 }
@@ -269,11 +349,35 @@ mod tests {
 
     #[test]
     fn an_envelope_comes_back_as_it_went_in() {
-        let job = NewJob::new("1", "see", "{\"a\":\n1}").with_meta("source", "cli\nx");
+        let job = NewJob::new("1", "see", "{\"a\":\n1}")
+            .with_meta("source", "cli\nx")
+            .within(Duration::from_secs(7));
         let envelope = Envelope::decode(Envelope::encode(&job));
         assert_eq!(envelope.kind, "see");
         assert_eq!(envelope.meta["source"], "cli\nx");
+        assert_eq!(envelope.limit, Some(Duration::from_secs(7)));
         assert_eq!(envelope.payload, b"{\"a\":\n1}");
+    }
+
+    #[test]
+    fn a_lane_is_read_by_its_name() {
+        for lane in Lane::ALL {
+            assert_eq!(lane.to_string().parse::<Lane>().unwrap(), lane);
+        }
+        let error = "urgent".parse::<Lane>().unwrap_err().to_string();
+        assert!(error.contains("urgent") && error.contains("interactive"), "{error}");
+    }
+
+    #[test]
+    fn a_traceparent_must_be_one() {
+        let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert!(NewJob::new("1", "see", "").with_traceparent(given).check(10).is_ok());
+        let blank = format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32));
+        for wrong in ["", "00-1-2-3", blank.as_str(), &given.to_uppercase(), &format!("{given}-x")]
+        {
+            let error = NewJob::new("1", "see", "").with_traceparent(wrong).check(10).unwrap_err();
+            assert!(error.to_string().starts_with("traceparent"), "{wrong}: {error}");
+        }
     }
 
     #[test]

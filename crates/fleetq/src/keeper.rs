@@ -60,9 +60,17 @@ impl Leases {
         Ok(leases)
     }
 
-    pub(crate) fn hold(&self, held: &Arc<Held>) {
-        self.held().insert(held.lease.token, Arc::clone(held));
-        self.limits.notify_one();
+    pub(crate) fn hold<'held>(&self, claims: impl Iterator<Item = &'held Arc<Held>>) {
+        let (mut registered, mut limited) = (self.held(), false);
+        for held in claims {
+            limited |= held.ends_at().is_some();
+            registered.insert(held.lease.token, Arc::clone(held));
+        }
+        drop(registered);
+        // Waking the thread for claims without a limit would cost more than the claims.
+        if limited {
+            self.limits.notify_one();
+        }
     }
 
     pub(crate) fn release(&self, token: i64) {
@@ -77,8 +85,17 @@ impl Leases {
         self.limits.notify_one();
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.held().len()
+    }
+
+    /// Whether one of the jobs held is on its last start.
+    pub(crate) fn holds_suspect(&self) -> bool {
+        self.held().values().any(|held| held.is_suspect)
     }
 
     /// Asks every holder to hand its job back; the leases are kept meanwhile.
@@ -104,7 +121,7 @@ impl Leases {
 async fn run(queue: &Queue, leases: &Leases) {
     tokio::select! {
         () = renew_for_ever(queue, leases) => {}
-        () = watch_limits(leases) => {}
+        () = watch_limits(queue, leases) => {}
         () = reap_for_ever(queue, leases) => {}
         () = leases.closed.notified() => {}
     }
@@ -165,7 +182,7 @@ async fn renew_all(queue: &Queue, leases: &Leases) -> Result<(), QueueError> {
 }
 
 /// A run over its limit is told to stop and its lease is left to end.
-async fn watch_limits(leases: &Leases) {
+async fn watch_limits(queue: &Queue, leases: &Leases) {
     loop {
         let changed = leases.limits.notified();
         let now = Instant::now();
@@ -178,12 +195,17 @@ async fn watch_limits(leases: &Leases) {
                 None => {}
             }
         }
+        let blamed: Vec<_> = over.iter().map(|held| held.lease.clone()).collect();
         for held in over {
             leases.held().remove(&held.lease.token);
             if held.end(Ended::TimeLimit) {
                 add(&leases.counters.over_limit, 1);
                 tracing::warn!(job = %held.lease.id, "run is over its time limit");
             }
+        }
+        // A handler that heeds the cancellation settles by itself and says more.
+        if let Err(error) = queue.blame_limit(&blamed).await {
+            tracing::debug!(%error, "a time limit could not be noted on its job");
         }
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
@@ -200,8 +222,16 @@ async fn reap_for_ever(queue: &Queue, leases: &Leases) {
             Ok(reaped) => {
                 trouble.over("reaping");
                 backoff.reset();
-                let moved = reaped.returned + reaped.quarantined + reaped.promoted;
-                add(&leases.counters.reaped, moved as u64);
+                add(&leases.counters.returned, reaped.returned as u64);
+                add(&leases.counters.quarantined, reaped.quarantined as u64);
+                add(&leases.counters.promoted, reaped.promoted as u64);
+                if let Some(by) = reaped.clock_set_back {
+                    tracing::warn!(
+                        queue = queue.label(),
+                        by_ms = by.as_millis() as u64,
+                        "redis's clock was set back: jobs scheduled before wait that much longer"
+                    );
+                }
                 // No longer than this: a job scheduled by somebody else tells nobody.
                 let longest = queue.shared.settings.reap_every();
                 let next = reaped.next_due.unwrap_or(longest);

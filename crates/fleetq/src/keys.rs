@@ -2,8 +2,17 @@
 //! All share the hash tag `{namespace:queue}`, hence one slot of a cluster. A change of what they
 //! hold needs a new [`LAYOUT`]: an older program must refuse what it would misread.
 
-/// The version of the key layout that this crate reads and writes.
-pub const LAYOUT: i64 = 1;
+/// The version of the key layout that this crate reads and writes, `major.minor`.
+///
+/// A program works with every minor version of its own major version: a new minor version only
+/// adds what older programs may ignore. It refuses a newer major version, in every call and not
+/// only when it opens the queue, and brings an older one to its own when it opens the queue.
+pub const LAYOUT: &str = "2.0";
+
+/// The layout before this one, which [`Queue::open`](crate::Queue::open) brings to [`LAYOUT`].
+pub(crate) const LAYOUT_BEFORE: &str = "1";
+/// The keys of layout 1 that are no more.
+pub(crate) const OF_LAYOUT_BEFORE: [&str; 3] = ["scheduled", "claimed", "dead"];
 
 /// One line of the table of keys.
 #[derive(Debug, Clone, Copy)]
@@ -28,19 +37,13 @@ const fn row(
 }
 
 /// All keys of one queue. The README shows this table and a test holds both against a live server.
-pub const KEY_TABLE: [KeyRow; 12] = [
+pub const KEY_TABLE: [KeyRow; 18] = [
     row(
         "meta",
         "hash",
-        "layout version, last token, turn of the lanes, last reap, counters",
+        "layout version, mode, cap, when steered last, last token, turn of the lanes, last reap, pace, counters",
         "stays",
     ),
-    row("ready:interactive", "list", "ids waiting in the first lane", "until claimed"),
-    row("ready:upload", "list", "ids waiting in the second lane", "until claimed"),
-    row("ready:backfill", "list", "ids waiting in the third lane", "until claimed"),
-    row("scheduled", "zset", "ids by the time they are due (ms)", "until due"),
-    row("claimed", "zset", "ids by the time their lease ends (ms)", "until settled or expired"),
-    row("dead", "zset", "ids by the time they died (ms)", "until redriven"),
     row("jobs", "hash", "id -> body: a JSON header line, then the payload", "until done"),
     row(
         "state",
@@ -48,22 +51,78 @@ pub const KEY_TABLE: [KeyRow; 12] = [
         "id -> place, lane, starts, attempts, token, enqueued, ready, worker",
         "until done",
     ),
-    row("notes", "hash", "id -> last failure: when, how, worker, cause and chain", "until done"),
-    row("history", "list", "the latest settlements as JSON", "capped"),
     row("wake", "list", "at most 16 tokens, each wakes one idle worker", "until nothing is ready"),
+    row("ready:interactive", "list", "ids waiting in the first lane", "until claimed"),
+    row("ready:upload", "list", "ids waiting in the second lane", "until claimed"),
+    row("ready:backfill", "list", "ids waiting in the third lane", "until claimed"),
+    row(
+        "scheduled:interactive",
+        "zset",
+        "ids by the time they are due (ms), first lane",
+        "until due",
+    ),
+    row("scheduled:upload", "zset", "ids by the time they are due (ms), second lane", "until due"),
+    row("scheduled:backfill", "zset", "ids by the time they are due (ms), third lane", "until due"),
+    row(
+        "claimed:interactive",
+        "zset",
+        "ids by the time their lease ends (ms), first lane",
+        "until settled or expired",
+    ),
+    row(
+        "claimed:upload",
+        "zset",
+        "ids by the time their lease ends (ms), second lane",
+        "until settled or expired",
+    ),
+    row(
+        "claimed:backfill",
+        "zset",
+        "ids by the time their lease ends (ms), third lane",
+        "until settled or expired",
+    ),
+    row(
+        "dead:interactive",
+        "zset",
+        "ids by the time they died (ms), first lane",
+        "until redriven or flushed",
+    ),
+    row(
+        "dead:upload",
+        "zset",
+        "ids by the time they died (ms), second lane",
+        "until redriven or flushed",
+    ),
+    row(
+        "dead:backfill",
+        "zset",
+        "ids by the time they died (ms), third lane",
+        "until redriven or flushed",
+    ),
+    row("notes", "hash", "id -> last failure: when, how, worker, cause and chain", "until done"),
+    row(
+        "history",
+        "list",
+        "the latest settlements, a few lines each: id, how, when (ms), record before",
+        "capped",
+    ),
 ];
+
+/// The keys that adding a job takes: the first of the table.
+pub(crate) const ENQUEUE_KEYS: usize = 10;
 
 /// The key names of one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     names: Vec<String>,
+    of_layout_before: [String; 3],
 }
 
 impl Keys {
     pub(crate) fn new(namespace: &str, queue: &str) -> Self {
-        let names =
-            KEY_TABLE.iter().map(|row| format!("{{{namespace}:{queue}}}:{}", row.suffix)).collect();
-        Self { names }
+        let name = |suffix: &str| format!("{{{namespace}:{queue}}}:{suffix}");
+        let names = KEY_TABLE.iter().map(|row| name(row.suffix)).collect();
+        Self { names, of_layout_before: OF_LAYOUT_BEFORE.map(name) }
     }
 
     /// In the order of [`KEY_TABLE`], as the scripts expect them.
@@ -71,14 +130,19 @@ impl Keys {
         &self.names
     }
 
+    /// What layout 1 had and this one has not.
+    pub(crate) fn of_layout_before(&self) -> &[String; 3] {
+        &self.of_layout_before
+    }
+
     /// The list that idle workers block on.
     pub(crate) fn wake(&self) -> &str {
-        &self.names[KEY_TABLE.len() - 1]
+        &self.names[3]
     }
 
     /// The list of the latest settlements.
     pub(crate) fn history(&self) -> &str {
-        &self.names[KEY_TABLE.len() - 2]
+        &self.names[KEY_TABLE.len() - 1]
     }
 }
 

@@ -5,17 +5,23 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::{StreamExt, TryStreamExt, stream};
+
 use crate::claim::{Claim, Hold, Lease, Settle, Settled};
 use crate::connection::{Connection, Effort, Request};
 use crate::error::QueueError;
-use crate::job::{Enqueued, Envelope, Lane, NewJob, Place};
-use crate::keys::{Keys, LAYOUT};
+use crate::job::{Enqueued, Envelope, NewJob, Place};
+use crate::keys::{KEY_TABLE, Keys, LAYOUT, LAYOUT_BEFORE};
+use crate::record::Record;
 use crate::scripts;
 
 /// The most jobs one script call adds, claims or renews.
 pub(crate) const BATCH_MAX: usize = 250;
 /// A script call that adds jobs carries about this many bytes, or one job.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Script calls that add jobs and are on their way at a time: the next one is there when Redis has
+/// done with the last, and no more memory is taken than a few of them need.
+const ENQUEUES_AT_ONCE: usize = 4;
 /// What holders of leases get to renew after Redis was away, unless a lease is shorter.
 const GRACE_MAX: Duration = Duration::from_secs(3);
 /// How often a process reaps, unless a quarter of the lease is shorter.
@@ -97,19 +103,25 @@ pub struct Reaped {
     pub promoted: usize,
     /// How long until the next lease ends or the next job is due; none when there is neither.
     pub next_due: Option<Duration>,
+    /// By how much Redis's clock was set back since the last call, if it was.
+    pub clock_set_back: Option<Duration>,
 }
 
-pub(crate) type ClaimRow = (Vec<u8>, i64, String, u32, u32, i64, i64, Vec<u8>);
+/// Id, state record and body.
+type ClaimRow = (Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// What one claim script brought.
 pub(crate) struct Batch {
     pub(crate) claims: Vec<Claim>,
-    /// Jobs that were ready and not taken.
+    /// Jobs that were ready, could have been claimed and were not taken.
     pub(crate) left: u64,
+    /// How long until the next job is due; asked only where none is left.
+    pub(crate) next_due: Option<Duration>,
 }
 
 impl Queue {
-    /// Opens a queue, creating it where it does not exist.
+    /// Opens a queue; its first job creates it. A queue with the key layout before this program's is
+    /// brought to it: first stop the programs that wrote it.
     ///
     /// `namespace` and `name` become part of every key: 1 to 64 characters of `a-z A-Z 0-9 . _ -`.
     ///
@@ -130,15 +142,50 @@ impl Queue {
             keys: Keys::new(namespace, name),
             settings,
         };
-        let queue = Self { connection: connection.clone(), shared: Arc::new(shared) };
-        let mut call = queue.script(&scripts::OPEN);
-        call.arg(LAYOUT);
-        let found: i64 = queue.run("open the queue", Effort::UntilAnswered, &call).await?;
-        if found != LAYOUT {
-            let queue = queue.shared.label.clone();
-            return Err(QueueError::LayoutUnknown { queue, found, known: LAYOUT });
+        let connection = connection.of_queue(&shared.label);
+        let queue = Self { connection, shared: Arc::new(shared) };
+        queue.probe().await?;
+        match queue.look_at_layout().await {
+            Err(QueueError::LayoutUnknown { found, .. }) if found == LAYOUT_BEFORE => {
+                queue.migrate().await?;
+                queue.look_at_layout().await?;
+            }
+            looked => looked?,
         }
         Ok(queue)
+    }
+
+    async fn look_at_layout(&self) -> Result<(), QueueError> {
+        let call = self.script(&scripts::OPEN);
+        let _found: String = self.run("open the queue", Effort::UntilAnswered, &call).await?;
+        Ok(())
+    }
+
+    /// Whether Redis takes new jobs now: it is neither full nor a read-only replica.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`], [`QueueError::ReadOnly`], and what else Redis says.
+    pub async fn check_writable(&self) -> Result<(), QueueError> {
+        let mut call = self.script(&scripts::OPEN);
+        call.arg("write");
+        let _found: String = self.run("write to the queue", Effort::UntilAnswered, &call).await?;
+        Ok(())
+    }
+
+    /// Moves what layout 1 had in other keys. Whoever else opens the queue meanwhile helps.
+    async fn migrate(&self) -> Result<(), QueueError> {
+        tracing::info!(queue = self.label(), to = LAYOUT, "bringing the queue to this key layout");
+        let mut call = self.script(&scripts::MIGRATE);
+        for key in self.shared.keys.of_layout_before() {
+            call.key(key.as_str());
+        }
+        call.arg(BATCH_MAX);
+        loop {
+            let left: u64 = self.run("migrate the queue", Effort::UntilAnswered, &call).await?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// `namespace:name`.
@@ -156,15 +203,17 @@ impl Queue {
     /// After a lost reply the call is repeated; then a job of our own shows as a duplicate.
     ///
     /// # Errors
-    /// [`QueueError::BadName`], [`QueueError::PayloadTooLarge`], and what Redis says.
+    /// [`QueueError::BadName`], [`QueueError::PayloadTooLarge`], [`QueueError::Draining`],
+    /// [`QueueError::Full`], and what else Redis says.
     pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError> {
-        let results = self.enqueue_many(vec![job]).await?;
-        Ok(results[0])
+        job.check(self.shared.settings.payload_bytes_max)?;
+        Ok(self.enqueue_batch(vec![job]).await?[0])
     }
 
-    /// Adds many jobs, in script calls of at most 250 jobs and about 1 MiB each. Nothing is added
-    /// when one of them is refused for its form; when Redis fails on the way, the first calls
-    /// stand and repeating the whole is safe.
+    /// Adds many jobs, in script calls of at most 250 jobs and about 1 MiB each, several of which
+    /// are on their way at a time; in each lane they keep their order. Nothing is added when one of
+    /// them is refused for its form; when Redis fails on the way, some calls stand, perhaps not the
+    /// first ones, and repeating the whole is safe.
     ///
     /// # Errors
     /// As [`Queue::enqueue`].
@@ -172,32 +221,30 @@ impl Queue {
         for job in &jobs {
             job.check(self.shared.settings.payload_bytes_max)?;
         }
-        let mut results = Vec::with_capacity(jobs.len());
-        let mut rest = jobs.iter().peekable();
-        while rest.peek().is_some() {
-            let mut call = self.script(&scripts::ENQUEUE);
-            call.arg(LAYOUT);
-            let (mut count, mut bytes) = (0, 0);
-            while let Some(job) = rest.peek() {
-                let full = count == BATCH_MAX || bytes + job.payload.len() > BATCH_BYTES_MAX;
-                if full && count > 0 {
-                    break;
-                }
-                let delay = whole_millis(job.delay.unwrap_or_default());
-                call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay);
-                call.arg(Envelope::encode(job));
-                bytes += job.payload.len();
-                count += 1;
-                rest.next();
-            }
-            let letters: Vec<String> =
-                self.run("enqueue jobs", Effort::UntilAnswered, &call).await?;
-            results.extend(letters.iter().map(|letter| match letter.as_str() {
-                "+" => Enqueued::Added,
-                place => Enqueued::Duplicate(Place::from_letter(place)),
-            }));
+        let mut parts = batches(jobs).into_iter();
+        let Some(first) = parts.next() else { return Ok(Vec::new()) };
+        // Alone: it may have to dial or to load the script, and the others could overtake it.
+        let mut answers = self.enqueue_batch(first).await?;
+        let calls = parts.map(|part| self.enqueue_batch(part));
+        let rest: Vec<Vec<Enqueued>> =
+            stream::iter(calls).buffered(ENQUEUES_AT_ONCE).try_collect().await?;
+        answers.extend(rest.concat());
+        Ok(answers)
+    }
+
+    async fn enqueue_batch(&self, batch: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
+        let mut call = scripts::enqueue(&self.shared.keys);
+        for job in &batch {
+            let delay = whole_millis(job.delay.unwrap_or_default());
+            call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay);
+            call.arg(Envelope::encode(job));
         }
-        Ok(results)
+        let letters: Vec<String> = self.run("enqueue jobs", Effort::UntilAnswered, &call).await?;
+        let answers = letters.iter().map(|letter| match letter.as_str() {
+            "+" => Enqueued::Added,
+            place => Enqueued::Duplicate(Place::from_letter(place)),
+        });
+        Ok(answers.collect())
     }
 
     /// Claims up to `limit` ready jobs (250 at most) for `worker`, each under a lease and a token.
@@ -207,39 +254,47 @@ impl Queue {
     /// # Errors
     /// What Redis says. A reply lost on the way leaves the jobs claimed until their lease ends.
     pub async fn claim(&self, worker: &str, limit: usize) -> Result<Vec<Claim>, QueueError> {
-        Ok(self.claim_batch(worker, limit, Effort::UntilSent).await?.claims)
+        Ok(self.claim_batch(worker, limit, limit, Effort::UntilSent).await?.claims)
     }
 
+    /// At most `suspects` among them are jobs with one start left and no run that ended.
     pub(crate) async fn claim_batch(
         &self,
         worker: &str,
         limit: usize,
+        suspects: usize,
         effort: Effort,
     ) -> Result<Batch, QueueError> {
         let mut call = self.script(&scripts::CLAIM);
-        call.arg(worker).arg(limit.min(BATCH_MAX)).arg(whole_millis(self.shared.settings.lease));
-        let (now, left, rows): (i64, u64, Vec<ClaimRow>) =
+        let settings = &self.shared.settings;
+        call.arg(worker).arg(limit.min(BATCH_MAX)).arg(whole_millis(settings.lease));
+        call.arg(settings.starts_max).arg(suspects);
+        let (now, left, next_due, rows): (i64, u64, i64, Vec<ClaimRow>) =
             self.run("claim jobs", effort, &call).await?;
         let claims = rows.into_iter().map(|row| self.read_claim(now, row)).collect();
-        Ok(Batch { claims, left })
+        let next_due = u64::try_from(next_due).ok().map(Duration::from_millis);
+        Ok(Batch { claims, left, next_due })
     }
 
     fn read_claim(&self, now: i64, row: ClaimRow) -> Claim {
-        let (id, token, lane, starts, attempts, enqueued, ready, body) = row;
+        let (id, record, body) = row;
+        let record = String::from_utf8_lossy(&record);
+        let record = Record::read(&record);
         let envelope = Envelope::decode(body);
         let id = String::from_utf8_lossy(&id).into_owned();
-        let lease = Lease { id: id.clone(), token };
+        let lease = Lease { id: id.clone(), token: record.token };
         Claim {
             id,
-            token,
+            token: record.token,
             kind: envelope.kind,
             payload: envelope.payload,
             meta: envelope.meta,
-            lane: Lane::from_letter(&lane),
-            starts,
-            attempts,
-            enqueued_at: at_millis(enqueued),
-            waited: Duration::from_millis(u64::try_from(now - ready).unwrap_or(0)),
+            limit: envelope.limit,
+            lane: record.lane,
+            starts: record.starts,
+            attempts: record.attempts,
+            enqueued_at: at_millis(record.enqueued),
+            waited: Duration::from_millis(u64::try_from(now - record.ready).unwrap_or(0)),
             hold: Hold::unattended(self.clone(), lease.clone()),
             lease,
         }
@@ -282,19 +337,39 @@ impl Queue {
     ) -> Result<Vec<Settled>, QueueError> {
         let mut results = Vec::with_capacity(claims.len());
         for batch in claims.chunks(BATCH_MAX) {
-            let mut call = self.script(&scripts::SETTLE);
-            call.arg(self.shared.settings.history_max);
-            for (lease, how) in batch {
-                call.arg(lease.id.as_str()).arg(lease.token);
-                call.arg(how.verb()).arg(whole_millis(how.delay())).arg(how.note());
-            }
-            let applied: Vec<u8> = self.run_list("settle claims", &call).await?;
-            results.extend(applied.iter().map(|applied| match applied {
-                1 => Settled::Applied,
-                _ => Settled::Stale,
-            }));
+            let batch = batch.iter().map(|(lease, how)| (lease, how));
+            results.extend(self.settle_batch(batch).await?);
         }
         Ok(results)
+    }
+
+    /// Notes that these runs are over their time limit, for whoever finds their leases ended.
+    pub(crate) async fn blame_limit(&self, leases: &[Lease]) -> Result<(), QueueError> {
+        for batch in leases.chunks(BATCH_MAX) {
+            let mut call = self.script(&scripts::BLAME);
+            call.arg("over-limit").arg(r#"{"cause":"the run was over its time limit"}"#);
+            for lease in batch {
+                call.arg(lease.id.as_str()).arg(lease.token);
+            }
+            let _held: u64 = self.run("note a time limit", Effort::UntilAnswered, &call).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends [`BATCH_MAX`] claims at most, in one script call.
+    pub(crate) async fn settle_batch(
+        &self,
+        claims: impl Iterator<Item = (&Lease, &Settle)>,
+    ) -> Result<Vec<Settled>, QueueError> {
+        let mut call = self.script(&scripts::SETTLE);
+        call.arg(self.shared.settings.history_max).arg(self.shared.settings.starts_max);
+        for (lease, how) in claims {
+            call.arg(lease.id.as_str()).arg(lease.token);
+            call.arg(how.verb()).arg(whole_millis(how.delay())).arg(how.note());
+        }
+        let applied = self.run_list("settle claims", &call).await?;
+        let told = |applied| if applied == 1 { Settled::Applied } else { Settled::Stale };
+        Ok(applied.into_iter().map(told).collect())
     }
 
     /// Makes ready what has become due and returns or quarantines what nobody renews any more, up
@@ -309,10 +384,12 @@ impl Queue {
         call.arg(limit.min(BATCH_MAX)).arg(settings.starts_max);
         call.arg(whole_millis(settings.silence()));
         call.arg(whole_millis(settings.lease.min(GRACE_MAX)));
-        let (returned, quarantined, promoted, next): (usize, usize, usize, i64) =
+        call.arg(whole_millis(settings.lease));
+        let (returned, quarantined, promoted, next, set_back): (usize, usize, usize, i64, u64) =
             self.run("reap", Effort::UntilAnswered, &call).await?;
         let next_due = u64::try_from(next).ok().map(Duration::from_millis);
-        Ok(Reaped { returned, quarantined, promoted, next_due })
+        let clock_set_back = (set_back > 0).then(|| Duration::from_millis(set_back));
+        Ok(Reaped { returned, quarantined, promoted, next_due, clock_set_back })
     }
 
     /// The same queue over a connection of its own.
@@ -333,7 +410,38 @@ impl Queue {
         effort: Effort,
         call: &redis::ScriptInvocation<'_>,
     ) -> Result<T, QueueError> {
-        self.connection.run(action, effort, Request::Script(call)).await
+        self.request(action, effort, Request::Script(call)).await
+    }
+
+    /// Where a key has the wrong type, the error names it.
+    pub(crate) async fn request<T: redis::FromRedisValue>(
+        &self,
+        action: &'static str,
+        effort: Effort,
+        request: Request<'_>,
+    ) -> Result<T, QueueError> {
+        match self.connection.run(action, effort, request).await {
+            Err(QueueError::WrongType { attempt, found }) if !found.contains(" should hold a ") => {
+                let found = self.name_wrong_key().await.unwrap_or(found);
+                Err(QueueError::WrongType { attempt, found })
+            }
+            answer => answer,
+        }
+    }
+
+    /// Redis does not say which key has the wrong type; none where it cannot be found out.
+    async fn name_wrong_key(&self) -> Option<String> {
+        for (row, key) in KEY_TABLE.iter().zip(self.shared.keys.all()) {
+            let mut command = redis::cmd("TYPE");
+            command.arg(key.as_str());
+            let request = Request::Command(&command);
+            let look = self.connection.run("look for a wrong type", Effort::Once, request);
+            let kind: String = look.await.ok()?;
+            if kind != row.kind && kind != "none" {
+                return Some(format!("{key} holds a {kind} and should hold a {}", row.kind));
+            }
+        }
+        None
     }
 
     /// `Vec<u8>` would be read as one string, so numbers come as wider ones first.
@@ -345,6 +453,26 @@ impl Queue {
         let numbers: Vec<i64> = self.run(action, Effort::UntilAnswered, call).await?;
         Ok(numbers.into_iter().map(|number| u8::from(number == 1)).collect())
     }
+}
+
+/// The jobs in parts that one script call each can carry, in their order.
+fn batches(jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
+    let mut parts: Vec<Vec<NewJob>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        let more = job.payload.len();
+        match parts.last_mut() {
+            Some(part) if part.len() < BATCH_MAX && bytes + more <= BATCH_BYTES_MAX => {
+                part.push(job);
+                bytes += more;
+            }
+            _ => {
+                parts.push(vec![job]);
+                bytes = more;
+            }
+        }
+    }
+    parts
 }
 
 /// Whole milliseconds, rounded up, so that a delay is never shortened to nothing.
@@ -374,6 +502,19 @@ pub(crate) fn check_key_part(what: &'static str, value: &str) -> Result<(), Queu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_carries_250_jobs_or_about_a_mebibyte_or_one_job() {
+        let sizes = |bytes: &[usize]| {
+            let jobs: Vec<NewJob> =
+                bytes.iter().map(|&bytes| NewJob::new("1", "see", "x".repeat(bytes))).collect();
+            batches(jobs).iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[]), [0; 0]);
+        assert_eq!(sizes(&[0; 501]), [250, 250, 1]);
+        assert_eq!(sizes(&[700_000; 3]), [1, 1, 1]);
+        assert_eq!(sizes(&[2 * BATCH_BYTES_MAX, 10, 10]), [1, 2]);
+    }
 
     #[test]
     fn a_short_delay_is_never_rounded_away() {

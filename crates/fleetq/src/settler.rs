@@ -48,9 +48,11 @@ async fn serve(queue: Queue, mut inbox: mpsc::Receiver<Order>) {
     let mut orders = Vec::new();
     while inbox.recv_many(&mut orders, BATCH_MAX).await > 0 {
         orders.retain(|order| !order.reply.is_closed());
-        let claims: Vec<(Lease, Settle)> =
-            orders.iter().map(|order| (order.lease.clone(), order.how.clone())).collect();
-        match queue.settle_many(&claims).await {
+        if orders.is_empty() {
+            continue;
+        }
+        let claims = orders.iter().map(|order| (&order.lease, &order.how));
+        match queue.settle_batch(claims).await {
             Ok(settled) => {
                 for (order, settled) in orders.drain(..).zip(settled) {
                     // A caller that left meanwhile wants no answer.
@@ -58,7 +60,7 @@ async fn serve(queue: Queue, mut inbox: mpsc::Receiver<Order>) {
                 }
             }
             Err(error) => {
-                tracing::debug!(%error, claims = claims.len(), "settling together failed");
+                tracing::debug!(%error, claims = orders.len(), "settling together failed");
                 // Dropped replies: each settles alone, with the patience of its own claim.
                 orders.clear();
             }

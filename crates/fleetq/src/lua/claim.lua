@@ -1,22 +1,40 @@
--- Hands out ready jobs under a lease and a fencing token each.
--- ARGV: worker, limit, lease in ms. With limit 0 it only passes a wake-up on.
--- Returns { now in ms, jobs left ready, { { id, token, lane, starts, attempts, enqueued, ready, body }, ... } }.
+-- Hands out ready jobs under a lease and a fencing token each, after those that became due.
+-- ARGV: worker, limit, lease in ms, starts allowed, suspects wanted. With limit 0 it only passes a
+-- wake-up on.
+-- Returns { now in ms, jobs left that could be claimed, ms until the next is due or -1,
+--   { id, state record, body, ... } }.
 local worker, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local starts_max, suspects = tonumber(ARGV[4]), tonumber(ARGV[5])
 
 -- Of 13 jobs 8 come from the first lane, 4 from the second, 1 from the third; a turn whose lane
 -- is empty goes to the first lane that is not. So none starves and none waits for nothing.
 local PATTERN = 'iuiiuiibiuiiu'
+local PROMOTE_MAX = 100
+-- A suspect is a job that has ended no run and has one start left: either it ends its process, or it
+-- was beside one that does. Two of them in one process would both be lost for one's fault, so each
+-- runs where no other does, and one that finds no such place asks again this much later (ms).
+local SUSPECT_AGAIN = 250
+
+local _, _, wrong = promote(PROMOTE_MAX)
+if wrong then return wrong end
 
 local waiting, total = {}, 0
 for _, lane in ipairs(LANES) do
   waiting[lane] = redis.call('LLEN', READY[lane])
   total = total + waiting[lane]
 end
+-- What the queue gives out at all now.
+local open = total
+if MODE == 'paused' then
+  open = 0
+elseif CAP then
+  open = math.max(math.min(total, CAP - held()), 0)
+end
 
-local wanted = math.min(limit, total)
+local wanted = math.min(limit, open)
 local claims = {}
 if wanted > 0 then
-  local meta = redis.call('HMGET', META, 'token', 'turn')
+  local meta = redis.call('HMGET', META, 'token', 'turn', 'reaped')
   local turn = tonumber(meta[2]) or 0
   local take = { i = 0, u = 0, b = 0 }
   for _ = 1, wanted do
@@ -33,6 +51,12 @@ if wanted > 0 then
     turn = (turn + 1) % #PATTERN
   end
 
+  wrong = wrong_kind('hash', STATE, JOBS, NOTES) or wrong_kind('list', WAKE)
+  for _, lane in ipairs(LANES) do
+    if take[lane] > 0 then wrong = wrong or wrong_kind('zset', CLAIMED[lane], DEAD[lane]) end
+  end
+  if wrong then return wrong end
+
   local ids = {}
   for _, lane in ipairs(LANES) do
     if take[lane] > 0 then
@@ -44,45 +68,61 @@ if wanted > 0 then
   local bodies = redis.call('HMGET', JOBS, unpack(ids))
   -- Strictly increasing, and ahead of every token given out before Redis was emptied.
   local token = math.max((tonumber(meta[1]) or 0) + 1, NOW_US) - 1
-  local records, leases = {}, {}
+  local records, leases, taken = {}, { i = {}, u = {}, b = {} }, {}
+  local expiry = whole(NOW + lease)
   for n, id in ipairs(ids) do
-    local job = parse(texts[n])
-    if not texts[n] then
+    local text, body = texts[n], bodies[n]
+    -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
+    local lane, starts, attempts, times = string.match(text or '', '^r ([iub]) (%d+) (%d+) %d+ (%d+ %d+) ')
+    if not text then
       -- Nothing is known of this id but its place in the line: dropped.
       count('orphans', 1)
-    elseif not job then
-      bury(id, nil, 'broken', 'its state record cannot be read: ' .. texts[n])
-    elseif job.place ~= 'r' then
+    elseif not lane and not parse(text) then
+      bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
+    elseif not lane or taken[id] then
       -- Another place owns this job; the line held a stray copy of the id.
       count('orphans', 1)
-    elseif not bodies[n] then
-      bury(id, job, 'broken', 'its body is gone')
+    elseif not body then
+      bury(id, parse(text), 'broken', 'its body is gone')
+    elseif suspects == 0 and starts + 0 > 0 and starts + 1 >= starts_max then
+      redis.call('HSET', STATE, id, 's' .. string.sub(text, 2))
+      redis.call('ZADD', SCHEDULED[lane], NOW + SUSPECT_AGAIN, id)
+      taken[id] = true
     else
-      token = token + 1
-      job.place, job.token, job.worker = 'c', whole(token), worker
-      job.starts = job.starts + 1
+      if starts + 0 > 0 and starts + 1 >= starts_max then suspects = suspects - 1 end
+      token, taken[id] = token + 1, true
+      local record = 'c ' .. lane .. ' ' .. starts + 1 .. ' ' .. attempts .. ' ' .. whole(token) .. ' ' .. times .. ' ' .. worker
       records[#records + 1] = id
-      records[#records + 1] = pack(job)
-      leases[#leases + 1] = NOW + lease
-      leases[#leases + 1] = id
-      claims[#claims + 1] = {
-        id, job.token, job.lane, job.starts, job.attempts, job.enqueued, job.ready, bodies[n],
-      }
+      records[#records + 1] = record
+      local ends = leases[lane]
+      ends[#ends + 1] = expiry
+      ends[#ends + 1] = id
+      claims[#claims + 1] = id
+      claims[#claims + 1] = record
+      claims[#claims + 1] = body
     end
   end
   if #claims > 0 then
     redis.call('HSET', STATE, unpack(records))
-    redis.call('ZADD', CLAIMED, unpack(leases))
+    for lane, ends in pairs(leases) do
+      if #ends > 0 then redis.call('ZADD', CLAIMED[lane], unpack(ends)) end
+    end
     redis.call('HSET', META, 'token', whole(token), 'turn', turn)
-    count('claims', #claims)
+    -- Without it a Redis that went away before the first reap would seem to have been there.
+    if not meta[3] then redis.call('HSET', META, 'reaped', whole(NOW)) end
+    count('claims', #claims / 3)
   end
 end
 
-local left = total - wanted
+local left, next_due = open - wanted, -1
 if left == 0 then
   -- Nobody needs waking any more: the tokens of jobs already taken would wake workers for nothing.
   redis.call('DEL', WAKE)
+  local due = MODE ~= 'paused' and first_of(SCHEDULED)
+  if due then next_due = math.max(due - NOW, 0) end
+  -- Whoever passes a wake-up on may have taken the one that was meant for this.
+  if due and limit == 0 then wake_for_delay(next_due) end
 elseif redis.call('LLEN', WAKE) == 0 then
   wake(1)
 end
-return { NOW, left, claims }
+return { NOW, left, next_due, claims }

@@ -4,6 +4,10 @@
 --   state    a cursor: jobs in every other place, their claims revoked;
 --   history  a start: that part of the history.
 -- Returns { next (-1 or '0': over), removed, claims among them, met in a lane, newest token }.
+local wrong = wrong_kind('hash', JOBS, STATE, NOTES) or wrong_kind('list', READY.i, READY.u, READY.b, HISTORY)
+  or wrong_kind('zset', SCHEDULED.i, SCHEDULED.u, SCHEDULED.b, CLAIMED.i, CLAIMED.u, CLAIMED.b, DEAD.i, DEAD.u, DEAD.b)
+if wrong then return wrong end
+even_when_full()
 local what, prefix, where, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local function ours(id)
@@ -48,10 +52,8 @@ if what == 'ready' then
 end
 
 if what == 'history' then
-  local next_start, lines = strip(HISTORY, tonumber(where), function(line)
-    local read, entry = pcall(cjson.decode, line)
-    return read and type(entry) == 'table' and type(entry.id) == 'string' and ours(entry.id)
-  end)
+  -- An entry begins with its id.
+  local next_start, lines = strip(HISTORY, tonumber(where), ours)
   return { next_start, #lines, 0, 0, 0 }
 end
 
@@ -70,12 +72,15 @@ for n = 1, #scanned[2], 2 do
 end
 for first = 1, #ids, 1000 do
   local some = { unpack(ids, first, math.min(first + 999, #ids)) }
-  redis.call('ZREM', SCHEDULED, unpack(some))
-  redis.call('ZREM', CLAIMED, unpack(some))
-  redis.call('ZREM', DEAD, unpack(some))
+  for _, lane in ipairs(LANES) do
+    redis.call('ZREM', SCHEDULED[lane], unpack(some))
+    redis.call('ZREM', CLAIMED[lane], unpack(some))
+    redis.call('ZREM', DEAD[lane], unpack(some))
+  end
   forget(some)
 end
 count('discarded', #ids)
+wake_the_capped(claims)
 -- Whoever holds a token that is not greater has lost its job, or was given it before this call.
 local newest = math.max(tonumber(redis.call('HGET', META, 'token')) or 0, NOW_US)
 return { scanned[1], #ids, claims, in_lane, newest }

@@ -1,50 +1,68 @@
 -- Adds jobs, each under an id that is not live.
--- ARGV: layout, then per job: id, lane, delay in ms, body. The caller bounds their number.
+-- ARGV: per job: id, lane, delay in ms, body. The caller bounds their number.
 -- Returns per job '+' or the letter of the place where that id is already.
+if MODE == 'draining' then return redis.error_reply('FLEETQDRAINING the queue takes no new jobs') end
 local ids = {}
-for n = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[n] end
+for n = 1, #ARGV, 4 do
+  ids[#ids + 1] = ARGV[n]
+  local delay = tonumber(ARGV[n + 2])
+  if not READY[ARGV[n + 1]] then
+    return redis.error_reply('FLEETQBADARG there is no lane ' .. ARGV[n + 1])
+  elseif not delay or delay < 0 then
+    return redis.error_reply('FLEETQBADARG a delay of ' .. ARGV[n + 2] .. ' ms')
+  end
+end
 local known = redis.call('HMGET', STATE, unpack(ids))
+local awake = redis.call('LLEN', WAKE)
 
 local results, bodies, records, seen = {}, {}, {}, {}
-local pushes, schedule = { i = {}, u = {}, b = {} }, {}
+-- By lane, only those that are met: most calls have one job.
+local pushes, schedule = {}, {}
+local soonest, now = nil, NOW .. ''
 for n, id in ipairs(ids) do
-  local lane, delay, body = ARGV[n * 4 - 1], tonumber(ARGV[n * 4]), ARGV[n * 4 + 1]
+  local lane, delay, body = ARGV[n * 4 - 2], tonumber(ARGV[n * 4 - 1]), ARGV[n * 4]
   if known[n] or seen[id] then
     results[n] = seen[id] or string.sub(known[n], 1, 1)
   else
-    local due = whole(NOW + delay)
-    local place = delay > 0 and 's' or 'r'
-    local job = {
-      place = place, lane = lane, starts = 0, attempts = 0, token = '0',
-      enqueued = whole(NOW), ready = due, worker = '',
-    }
+    local place, due, into = 'r', now, pushes
+    if delay > 0 then place, due, into = 's', whole(NOW + delay), schedule end
     seen[id] = place
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = body
     records[#records + 1] = id
-    records[#records + 1] = pack(job)
+    -- As pack() would write it.
+    records[#records + 1] = place .. ' ' .. lane .. ' 0 0 0 ' .. now .. ' ' .. due .. ' '
+    local list = into[lane] or {}
+    into[lane] = list
     if delay > 0 then
-      schedule[#schedule + 1] = due
-      schedule[#schedule + 1] = id
-    else
-      pushes[lane][#pushes[lane] + 1] = id
+      list[#list + 1] = due
+      soonest = math.min(soonest or delay, delay)
     end
+    list[#list + 1] = id
     results[n] = '+'
   end
 end
 
 local added, ready = #bodies / 2, 0
 if added > 0 then
-  -- An emptied Redis has lost the layout as well; the first new job brings it back.
-  redis.call('HSETNX', META, 'layout', ARGV[1])
+  -- The others were read above, and the jobs are written first of all.
+  local wrong
+  for lane in pairs(pushes) do wrong = wrong or wrong_kind('list', READY[lane]) end
+  for lane in pairs(schedule) do wrong = wrong or wrong_kind('zset', SCHEDULED[lane]) end
+  if wrong then return wrong end
   redis.call('HSET', JOBS, unpack(bodies))
+  if not ABOUT[1] then redis.call('HSET', META, 'layout', LAYOUT) end
   redis.call('HSET', STATE, unpack(records))
-  if #schedule > 0 then redis.call('ZADD', SCHEDULED, unpack(schedule)) end
+  for lane, later in pairs(schedule) do redis.call('ZADD', SCHEDULED[lane], unpack(later)) end
   for lane, list in pairs(pushes) do
-    if #list > 0 then redis.call('RPUSH', READY[lane], unpack(list)) end
+    redis.call('RPUSH', READY[lane], unpack(list))
     ready = ready + #list
   end
-  if ready > 0 then wake(ready) end
+  if ready > 0 then
+    wake(ready, awake)
+  elseif soonest then
+    wake_for_delay(soonest, awake)
+  end
 end
 count('enqueued', added)
 count('duplicates', #ids - added)

@@ -2,8 +2,16 @@
 -- Returns { now, { { id, state record, body, note, due or expiry in ms or 0 }, ... } }.
 local ids = {}
 if ARGV[1] == 'dead' then
-  local limit = tonumber(ARGV[2])
-  if limit > 0 then ids = redis.call('ZREVRANGE', DEAD, 0, limit - 1) end
+  local limit, newest = tonumber(ARGV[2]), {}
+  for _, lane in ipairs(LANES) do
+    local found = limit > 0 and redis.call('ZREVRANGE', DEAD[lane], 0, limit - 1, 'WITHSCORES') or {}
+    for n = 1, #found, 2 do newest[#newest + 1] = { found[n], tonumber(found[n + 1]) } end
+  end
+  table.sort(newest, function(a, b)
+    if a[2] ~= b[2] then return a[2] > b[2] end
+    return a[1] > b[1]
+  end)
+  for n = 1, math.min(limit, #newest) do ids[n] = newest[n][1] end
 else
   for n = 2, #ARGV do ids[#ids + 1] = ARGV[n] end
 end
@@ -12,9 +20,9 @@ local found = {}
 for _, id in ipairs(ids) do
   local text = redis.call('HGET', STATE, id)
   if text then
-    local place = string.sub(text, 1, 1)
-    local set = ({ s = SCHEDULED, c = CLAIMED, d = DEAD })[place]
-    local score = set and redis.call('ZSCORE', set, id)
+    local job = parse(text)
+    local sets = job and ({ s = SCHEDULED, c = CLAIMED, d = DEAD })[job.place]
+    local score = sets and redis.call('ZSCORE', sets[job.lane], id)
     found[#found + 1] = {
       id, text, redis.call('HGET', JOBS, id) or '', redis.call('HGET', NOTES, id) or '',
       score and tonumber(score) or 0,

@@ -1,4 +1,6 @@
--- Opens a queue: notes the layout of its keys, or tells the one that is there.
--- ARGV: the layout this program knows. Returns the layout found.
-redis.call('HSETNX', META, 'layout', ARGV[1])
-return tonumber(redis.call('HGET', META, 'layout')) or -1
+-- Looks whether this program can use the queue; the head of every script refuses a layout that is
+-- not its own. Returns the layout found, '' where there is none yet. Writes nothing, so that a full
+-- or read-only server can still be looked at; but with 'write' in ARGV it notes the layout, as the
+-- first job would.
+if ARGV[1] == 'write' then redis.call('HSET', META, 'layout', ABOUT[1] or LAYOUT) end
+return ABOUT[1] or ''

@@ -104,7 +104,7 @@ async fn guarantee_4_renewal_stops_at_the_time_limit() {
     let handle = backend.handle();
     let (sender, mut told) = mpsc::channel(3);
     let endless = async |claim: Claim, told: Data<mpsc::Sender<Option<Ended>>>| {
-        claim.limit(Duration::from_millis(50));
+        claim.set_limit(Duration::from_millis(50));
         claim.cancellation().cancelled().await;
         let _ = told.send(claim.ended()).await;
     };

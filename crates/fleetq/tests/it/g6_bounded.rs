@@ -41,7 +41,7 @@ async fn guarantee_6_a_backlog_is_worked_off_and_leaves_only_counters_and_a_capp
     }
     assert_eq!(done, JOBS);
     let held: Vec<(String, f64)> = redis::cmd("ZRANGE")
-        .arg(&["{test:work}:claimed", "0", "-1", "WITHSCORES"])
+        .arg(&["{test:work}:claimed:upload", "0", "-1", "WITHSCORES"])
         .query_async(&mut line)
         .await
         .unwrap();

@@ -153,36 +153,49 @@ pub async fn keys(line: &mut MultiplexedConnection) -> BTreeMap<String, String> 
     found
 }
 
-type Ids = Vec<String>;
-type Found = (Ids, Ids, Ids, Ids, Ids, Ids, BTreeMap<String, String>, BTreeSet<String>);
+/// The places of a job by the keys that hold them, and how a record of such a job begins.
+const PLACES: [(&str, &str); 12] = [
+    ("ready:interactive", "r i"),
+    ("ready:upload", "r u"),
+    ("ready:backfill", "r b"),
+    ("scheduled:interactive", "s i"),
+    ("scheduled:upload", "s u"),
+    ("scheduled:backfill", "s b"),
+    ("claimed:interactive", "c i"),
+    ("claimed:upload", "c u"),
+    ("claimed:backfill", "c b"),
+    ("dead:interactive", "d i"),
+    ("dead:upload", "d u"),
+    ("dead:backfill", "d b"),
+];
 
 /// Fails unless every job is in exactly one place and its record says which.
 pub async fn assert_one_place(line: &mut MultiplexedConnection) -> usize {
     let key = |suffix: &str| format!("{{test:work}}:{suffix}");
     let mut pipe = redis::pipe();
     pipe.atomic();
-    for lane in ["interactive", "upload", "backfill"] {
-        pipe.cmd("LRANGE").arg(key(&format!("ready:{lane}"))).arg(0).arg(-1);
-    }
-    for place in ["scheduled", "claimed", "dead"] {
-        pipe.cmd("ZRANGE").arg(key(place)).arg(0).arg(-1);
+    for (suffix, _) in PLACES {
+        let list = if suffix.starts_with("ready") { "LRANGE" } else { "ZRANGE" };
+        pipe.cmd(list).arg(key(suffix)).arg(0).arg(-1);
     }
     pipe.cmd("HGETALL").arg(key("state")).cmd("HKEYS").arg(key("jobs"));
-    let found: Found = pipe.query_async(line).await.unwrap();
-    let (interactive, upload, backfill, scheduled, claimed, dead, states, bodies) = found;
-    let places = [interactive, upload, backfill, scheduled, claimed, dead];
+    let mut found: Vec<redis::Value> = pipe.query_async(line).await.unwrap();
+    let bodies: BTreeSet<String> = redis::from_redis_value(found.pop().unwrap()).unwrap();
+    let states: BTreeMap<String, String> = redis::from_redis_value(found.pop().unwrap()).unwrap();
 
     let mut seen = BTreeMap::new();
-    for (place, ids) in ["r i", "r u", "r b", "s", "c", "d"].iter().zip(&places) {
-        for id in ids {
-            let before = seen.insert(id.clone(), *place);
+    for ((place, record), ids) in PLACES.iter().zip(found) {
+        for id in redis::from_redis_value::<Vec<String>>(ids).unwrap() {
+            assert!(
+                states.get(&id).is_some_and(|text| text.starts_with(record)),
+                "job {id} is in {place}, its record says {:?}",
+                states.get(&id)
+            );
+            let before = seen.insert(id.clone(), place);
             assert_eq!(before, None, "job {id} is in {before:?} and in {place}");
         }
     }
     assert_eq!(seen.keys().collect::<Vec<_>>(), states.keys().collect::<Vec<_>>());
     assert_eq!(bodies.iter().collect::<Vec<_>>(), states.keys().collect::<Vec<_>>());
-    for (id, place) in &seen {
-        assert!(states[id].starts_with(place), "job {id} is in {place}, record {}", states[id]);
-    }
     seen.len()
 }

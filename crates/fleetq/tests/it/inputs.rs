@@ -85,21 +85,6 @@ async fn broken_records_never_stop_the_others() {
 }
 
 #[tokio::test]
-async fn a_newer_layout_is_refused() {
-    let server = Server::start().await;
-    let mut line = server.raw().await;
-    redis::cmd("HSET")
-        .arg(&["{test:work}:meta", "layout", "2"])
-        .exec_async(&mut line)
-        .await
-        .unwrap();
-    let connection = server.connect().await;
-    let settings = QueueSettings::default();
-    let error = Queue::open(&connection, "test", "work", settings).await.unwrap_err();
-    assert!(matches!(error, QueueError::LayoutUnknown { found: 2, known: 1, .. }), "{error}");
-}
-
-#[tokio::test]
 async fn settings_without_sense_are_refused() {
     let server = Server::start().await;
     let connection = server.connect().await;

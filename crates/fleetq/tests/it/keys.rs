@@ -12,16 +12,19 @@ async fn every_key_in_redis_is_in_the_table_and_the_other_way_round() {
     let server = Server::start().await;
     let queue = server.queue(QueueSettings::default()).await;
     let mut line = server.raw().await;
-    for id in ["done", "dead", "held"] {
-        queue.enqueue(job(id).in_lane(Lane::Interactive)).await.unwrap();
-    }
-    let claims = queue.claim("w", 3).await.unwrap();
-    claims[0].settle(Settle::Done).await.unwrap();
-    claims[1].settle(Settle::Dead { cause: "no".into(), chain: vec![] }).await.unwrap();
     for lane in Lane::ALL {
-        queue.enqueue(job(lane.as_str()).in_lane(lane)).await.unwrap();
+        for what in ["done", "dead", "held"] {
+            queue.enqueue(job(format!("{what} {lane}")).in_lane(lane)).await.unwrap();
+        }
+        let claims = queue.claim("w", 3).await.unwrap();
+        claims[0].settle(Settle::Done).await.unwrap();
+        claims[1].settle(Settle::Dead { cause: "no".into(), chain: vec![] }).await.unwrap();
     }
-    queue.enqueue(job("later").after(Duration::from_mins(1))).await.unwrap();
+    for lane in Lane::ALL {
+        queue.enqueue(job(lane).in_lane(lane)).await.unwrap();
+        let later = job(format!("later {lane}")).after(Duration::from_mins(1));
+        queue.enqueue(later.in_lane(lane)).await.unwrap();
+    }
     queue.reap(10).await.unwrap();
 
     let table: BTreeMap<String, String> = KEY_TABLE

@@ -2,8 +2,12 @@
 //! first lines say what counts as failure.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod capped;
 mod child;
+mod cluster;
+mod dead_letters;
 mod discarding;
+mod full_server;
 mod g1_one_place;
 mod g2_fenced;
 mod g3_starts;
@@ -16,7 +20,21 @@ mod harness;
 mod holding_off;
 mod inputs;
 mod keys;
+mod lanes;
+mod layout;
 mod leader;
+mod life;
+mod outage_errors;
+mod pausing;
+mod permissions;
+mod poison;
+mod sentinel;
+mod servers;
+mod simulation;
 mod slow;
+mod soak;
+mod storm;
+mod tls;
 mod together;
+mod versions;
 mod wake;

@@ -1,7 +1,5 @@
-//! Worker processes for the tests that kill and pause them: this test binary, started again with
-//! `FLEETQ_CHILD` set, runs [`child_process`] and nothing else.
+//! The worker of the short tests: it leaves a mark in the Redis of its queue.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,43 +11,7 @@ use fleetq::{
 };
 use redis::aio::MultiplexedConnection;
 
-/// A worker process; killed with the test.
-pub struct Process(Child);
-
-impl Process {
-    pub fn start(url: &str, name: &str) -> Self {
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child::child_process", "--nocapture", "--test-threads=1"])
-            .env("FLEETQ_CHILD", url)
-            .env("FLEETQ_CHILD_NAME", name)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self(child)
-    }
-
-    pub fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-
-    pub fn signal(&self, name: &str) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test]
-async fn child_process() {
-    let Ok(url) = std::env::var("FLEETQ_CHILD") else { return };
-    let name = std::env::var("FLEETQ_CHILD_NAME").unwrap();
+pub async fn work(url: String, name: String) {
     let redis = connect(&url, ConnectOptions::default()).await.unwrap();
     let settings =
         QueueSettings { lease: Duration::from_secs(1), starts_max: 20, ..QueueSettings::default() };
