@@ -18,7 +18,7 @@ DEMO_ARGS ?=
 UP_ARGS ?=
 TEST_ARGS ?=
 
-.PHONY: help setup build demo up test test-slow lint check bench clean-demo
+.PHONY: help setup build demo up test test-slow lint check bench bench-peers clean-demo
 
 help: ## list the recipes
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,9 +53,12 @@ check: lint ## lint, documentation, licences and advisories, scripts, alert rule
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	@scripts/check-rest
 
-bench: setup ## run the benchmarks: six minutes; `scripts/bench-table` shows their figures
+bench: setup ## run the benchmarks: ten minutes; `scripts/bench-table` shows their figures
 	@rm -rf $(or $(CARGO_TARGET_DIR),target)/criterion
 	$(CARGO) bench --workspace --locked
+
+bench-peers: setup ## run fleetq beside apalis-redis and BullMQ (needs Node.js), write the table of benches
+	@scripts/bench-peers --write
 
 clean-demo: ## delete what demos left in the temporary folder; not while one runs
 	@find "$${TMPDIR:-/tmp}" -maxdepth 1 -name 'eyefleet-demo-*' -user "$$(id -u)" -print -exec rm -rf {} +
