@@ -17,6 +17,7 @@ use fleetq::{Claim, ConnectOptions, FleetBackend, Queue, WorkerOptions};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Time that a role waits at its start for a database, and for a Redis, that is not there yet.
 const STORE_WAIT_MAX: Duration = Duration::from_mins(1);
@@ -138,7 +139,10 @@ impl Running {
             async move {
                 // A task of its own: handlers of one apalis worker share a task, and a slow poll
                 // of one would hold up the others.
-                if let Err(error) = tokio::spawn(run_claim::<J>(claim, deps, away)).await {
+                // It ends with the handler, which the queue drops when it goes on for too long.
+                let running =
+                    AbortOnDropHandle::new(tokio::spawn(run_claim::<J>(claim, deps, away)));
+                if let Err(error) = running.await {
                     tracing::error!(%error, "the runner itself broke; the job's lease runs out");
                 }
             }

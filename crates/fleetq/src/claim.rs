@@ -179,7 +179,7 @@ impl Claim {
             hold.release();
             return Ok(Settled::Stale);
         }
-        hold.held.settling.store(true, Ordering::SeqCst);
+        let settling = Settling::begin(&hold.held);
         let together = match &hold.settler {
             Some(settler) => settler.settle(&self.lease, &how).await,
             None => None,
@@ -188,7 +188,11 @@ impl Claim {
             Some(settled) => Ok(settled),
             None => self.settle_alone(how).await,
         };
-        hold.held.settling.store(false, Ordering::SeqCst);
+        drop(settling);
+        if result.is_err() && hold.leases.as_ref().is_some_and(|leases| !leases.holds(self.token)) {
+            // Taken for a success on its way while it was asked: it was none.
+            hold.held.end(Ended::LeaseLost);
+        }
         if let Ok(settled) = result {
             hold.count(verb, settled);
             hold.release();
@@ -199,11 +203,16 @@ impl Claim {
     async fn settle_alone(&self, how: Settle) -> Result<Settled, QueueError> {
         let patience = if self.hold.is_kept() { SETTLE_PATIENCE } else { Duration::ZERO };
         let started = Instant::now();
+        let mut backoff = self.hold.queue.connection.backoff();
+        let mut told = false;
         loop {
             match self.hold.queue.settle(&self.lease, how.clone()).await {
-                // Each try has its own patience, so this loop needs no pause.
+                // A refusal (a full disk) comes at once and may last: told once, and no spinning.
                 Err(error) if error.is_transient() && started.elapsed() < patience => {
-                    tracing::warn!(job = %self.id, %error, "settling waits for redis");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(job = %self.id, %error, "settling waits for redis");
+                    }
+                    backoff.pause().await;
                 }
                 result => return result,
             }
@@ -243,6 +252,22 @@ impl Claim {
         if let Some(claiming) = &self.hold.claiming {
             claiming.pause(pause);
         }
+    }
+}
+
+/// A settlement on its way; over when it is dropped, also half-way.
+struct Settling<'a>(&'a Held);
+
+impl<'a> Settling<'a> {
+    fn begin(held: &'a Held) -> Self {
+        held.settling.store(true, Ordering::SeqCst);
+        Self(held)
+    }
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        self.0.settling.store(false, Ordering::SeqCst);
     }
 }
 

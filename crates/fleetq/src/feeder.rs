@@ -66,7 +66,8 @@ impl Feeder {
                     if !self.hand_over(batch.claims, permits).await {
                         return;
                     }
-                    if nothing_left {
+                    // Without a free slot a wake-up would be taken from somebody who has one.
+                    if nothing_left && self.slots.available_permits() > 0 {
                         self.wait_for_work(&waiting, next_due).await;
                     }
                 }

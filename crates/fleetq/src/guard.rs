@@ -96,12 +96,16 @@ where
     }
 }
 
-/// Half a lease after the time limit: the handler had time to settle, and the lease, which nobody
-/// renews any more, has some left.
+/// Half a lease after the time limit, whatever it was told to stop for before: the handler had time
+/// to settle, and the lease, which nobody renews any more, has some left. Without a limit nobody
+/// says that a run takes too long.
 async fn patience_ends(held: &Held, queue: &Queue) {
     held.cancel.cancelled().await;
     if held.ended.get() != Some(&Ended::TimeLimit) {
-        std::future::pending::<()>().await;
+        match held.ends_at() {
+            Some(ends_at) => tokio::time::sleep_until(ends_at.into()).await,
+            None => std::future::pending().await,
+        }
     }
     tokio::time::sleep(queue.settings().lease / 2).await;
 }

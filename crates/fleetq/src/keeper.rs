@@ -93,6 +93,11 @@ impl Leases {
         self.held().len()
     }
 
+    /// Whether the lease with this token is still renewed.
+    pub(crate) fn holds(&self, token: i64) -> bool {
+        self.held().contains_key(&token)
+    }
+
     /// Whether one of the jobs held is on its last start.
     pub(crate) fn holds_suspect(&self) -> bool {
         self.held().values().any(|held| held.is_suspect)

@@ -147,11 +147,16 @@ impl Queue {
         queue.probe().await?;
         match queue.look_at_layout().await {
             Err(QueueError::LayoutUnknown { found, .. }) if found == LAYOUT_BEFORE => {
-                queue.migrate().await?;
-                queue.look_at_layout().await?;
+                tracing::info!(
+                    queue = queue.label(),
+                    to = LAYOUT,
+                    "bringing the queue to this layout"
+                );
             }
             looked => looked?,
         }
+        queue.migrate().await?;
+        queue.look_at_layout().await?;
         Ok(queue)
     }
 
@@ -172,18 +177,21 @@ impl Queue {
         Ok(())
     }
 
-    /// Moves what layout 1 had in other keys. Whoever else opens the queue meanwhile helps.
+    /// Moves what layout 1 had in other keys, and what a program of that layout has left there since.
+    /// A server that takes no writes can be looked at all the same.
     async fn migrate(&self) -> Result<(), QueueError> {
-        tracing::info!(queue = self.label(), to = LAYOUT, "bringing the queue to this key layout");
         let mut call = self.script(&scripts::MIGRATE);
         for key in self.shared.keys.of_layout_before() {
             call.key(key.as_str());
         }
         call.arg(BATCH_MAX);
         loop {
-            let left: u64 = self.run("migrate the queue", Effort::UntilAnswered, &call).await?;
-            if left == 0 {
-                return Ok(());
+            match self.run("migrate the queue", Effort::UntilAnswered, &call).await {
+                Ok(0_u64) | Err(QueueError::ReadOnly { .. } | QueueError::Full { .. }) => {
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => return Err(error),
             }
         }
     }

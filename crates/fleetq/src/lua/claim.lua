@@ -10,6 +10,8 @@ local starts_max, suspects = tonumber(ARGV[4]), tonumber(ARGV[5])
 -- is empty goes to the first lane that is not. So none starves and none waits for nothing.
 local PATTERN = 'iuiiuiibiuiiu'
 local PROMOTE_MAX = 100
+-- The most ids that one call takes from their lines.
+local POPPED_MAX = 250
 -- A suspect is a job that has ended no run and has one start left: either it ends its process, or it
 -- was beside one that does. Two of them in one process would both be lost for one's fault, so each
 -- runs where no other does, and one that finds no such place asks again this much later (ms).
@@ -18,111 +20,124 @@ local SUSPECT_AGAIN = 250
 local _, _, wrong = promote(PROMOTE_MAX)
 if wrong then return wrong end
 
-local waiting, total = {}, 0
-for _, lane in ipairs(LANES) do
-  waiting[lane] = redis.call('LLEN', READY[lane])
-  total = total + waiting[lane]
-end
--- What the queue gives out at all now.
-local open = total
-if MODE == 'paused' then
-  open = 0
-elseif CAP then
-  open = math.max(math.min(total, CAP - held()), 0)
-end
-
-local wanted = math.min(limit, open)
-local claims = {}
-if wanted > 0 then
-  local meta = redis.call('HMGET', META, 'token', 'turn', 'reaped')
-  local turn = tonumber(meta[2]) or 0
-  local take = { i = 0, u = 0, b = 0 }
-  for _ = 1, wanted do
-    local lane = string.sub(PATTERN, turn + 1, turn + 1)
-    if take[lane] >= waiting[lane] then
-      for _, other in ipairs(LANES) do
-        if take[other] < waiting[other] then
-          lane = other
-          break
-        end
-      end
-    end
-    take[lane] = take[lane] + 1
-    turn = (turn + 1) % #PATTERN
+-- What the queue gives out at all now: jobs that are ready, as far as mode and cap allow.
+local waiting = {}
+local function open_now()
+  local total = 0
+  for _, lane in ipairs(LANES) do
+    waiting[lane] = redis.call('LLEN', READY[lane])
+    total = total + waiting[lane]
   end
+  if MODE == 'paused' then return 0 end
+  return CAP and math.max(math.min(total, CAP - held()), 0) or total
+end
 
+local claims, claimed = {}, 0
+local wanted = math.min(limit, open_now())
+if wanted > 0 then
   wrong = wrong_kind('hash', STATE, JOBS, NOTES) or wrong_kind('list', WAKE)
   for _, lane in ipairs(LANES) do
-    if take[lane] > 0 then wrong = wrong or wrong_kind('zset', CLAIMED[lane], DEAD[lane]) end
+    if waiting[lane] > 0 then wrong = wrong or wrong_kind('zset', CLAIMED[lane], DEAD[lane]) end
   end
   if wrong then return wrong end
 
-  local ids = {}
-  for _, lane in ipairs(LANES) do
-    if take[lane] > 0 then
-      for _, id in ipairs(redis.call('LPOP', READY[lane], take[lane])) do ids[#ids + 1] = id end
-    end
-  end
-
-  local texts = redis.call('HMGET', STATE, unpack(ids))
-  local bodies = redis.call('HMGET', JOBS, unpack(ids))
+  local meta = redis.call('HMGET', META, 'token', 'turn', 'reaped')
+  local turn = tonumber(meta[2]) or 0
   -- Strictly increasing, and ahead of every token given out before Redis was emptied.
   local token = math.max((tonumber(meta[1]) or 0) + 1, NOW_US) - 1
-  local records, leases, taken = {}, { i = {}, u = {}, b = {} }, {}
   local expiry = whole(NOW + lease)
-  for n, id in ipairs(ids) do
-    local text, body = texts[n], bodies[n]
-    -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
-    local lane, starts, attempts, times = string.match(text or '', '^r ([iub]) (%d+) (%d+) %d+ (%d+ %d+) ')
-    if not text then
-      -- Nothing is known of this id but its place in the line: dropped.
-      count('orphans', 1)
-    elseif not lane and not parse(text) then
-      bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
-    elseif not lane or taken[id] then
-      -- Another place owns this job; the line held a stray copy of the id.
-      count('orphans', 1)
-    elseif not body then
-      bury(id, parse(text), 'broken', 'its body is gone')
-    elseif suspects == 0 and starts + 0 > 0 and starts + 1 >= starts_max then
-      redis.call('HSET', STATE, id, 's' .. string.sub(text, 2))
-      redis.call('ZADD', SCHEDULED[lane], NOW + SUSPECT_AGAIN, id)
-      taken[id] = true
-    else
-      if starts + 0 > 0 and starts + 1 >= starts_max then suspects = suspects - 1 end
-      token, taken[id] = token + 1, true
-      local record = 'c ' .. lane .. ' ' .. starts + 1 .. ' ' .. attempts .. ' ' .. whole(token) .. ' ' .. times .. ' ' .. worker
-      records[#records + 1] = id
-      records[#records + 1] = record
-      local ends = leases[lane]
-      ends[#ends + 1] = expiry
-      ends[#ends + 1] = id
-      claims[#claims + 1] = id
-      claims[#claims + 1] = record
-      claims[#claims + 1] = body
+  local popped = 0
+
+  -- Once, as a rule. Again in the place of what was not handed out, up to a bound.
+  while claimed < wanted and popped < POPPED_MAX and waiting.i + waiting.u + waiting.b > 0 do
+    local take = { i = 0, u = 0, b = 0 }
+    for _ = 1, math.min(wanted - claimed, waiting.i + waiting.u + waiting.b) do
+      local lane = string.sub(PATTERN, turn + 1, turn + 1)
+      if take[lane] >= waiting[lane] then
+        for _, other in ipairs(LANES) do
+          if take[other] < waiting[other] then
+            lane = other
+            break
+          end
+        end
+      end
+      take[lane] = take[lane] + 1
+      turn = (turn + 1) % #PATTERN
+    end
+
+    local ids = {}
+    for _, lane in ipairs(LANES) do
+      if take[lane] > 0 then
+        for _, id in ipairs(redis.call('LPOP', READY[lane], take[lane])) do ids[#ids + 1] = id end
+        waiting[lane] = waiting[lane] - take[lane]
+      end
+    end
+    popped = popped + #ids
+
+    local texts = redis.call('HMGET', STATE, unpack(ids))
+    local bodies = redis.call('HMGET', JOBS, unpack(ids))
+    local records, leases, taken = {}, { i = {}, u = {}, b = {} }, {}
+    for n, id in ipairs(ids) do
+      local text, body = texts[n], bodies[n]
+      -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
+      local lane, starts, attempts, times = string.match(text or '', '^r ([iub]) (%d+) (%d+) %d+ (%d+ %d+) ')
+      local is_suspect = lane and starts + 0 > 0 and starts + 1 >= starts_max
+      if not text then
+        -- Nothing is known of this id but its place in the line: dropped.
+        count('orphans', 1)
+      elseif not lane and not parse(text) then
+        bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
+      elseif not lane or taken[id] then
+        -- Another place owns this job; the line held a stray copy of the id.
+        count('orphans', 1)
+      elseif not body then
+        bury(id, parse(text), 'broken', 'its body is gone')
+      elseif is_suspect and suspects == 0 then
+        redis.call('HSET', STATE, id, 's' .. string.sub(text, 2))
+        redis.call('ZADD', SCHEDULED[lane], NOW + SUSPECT_AGAIN, id)
+        taken[id] = true
+      else
+        if is_suspect then suspects = suspects - 1 end
+        token, taken[id] = token + 1, true
+        local record = 'c ' .. lane .. ' ' .. starts + 1 .. ' ' .. attempts .. ' ' .. whole(token) .. ' ' .. times .. ' ' .. worker
+        records[#records + 1] = id
+        records[#records + 1] = record
+        local ends = leases[lane]
+        ends[#ends + 1] = expiry
+        ends[#ends + 1] = id
+        claims[#claims + 1] = id
+        claims[#claims + 1] = record
+        claims[#claims + 1] = body
+        claimed = claimed + 1
+      end
+    end
+    if #records > 0 then
+      redis.call('HSET', STATE, unpack(records))
+      for lane, ends in pairs(leases) do
+        if #ends > 0 then redis.call('ZADD', CLAIMED[lane], unpack(ends)) end
+      end
     end
   end
-  if #claims > 0 then
-    redis.call('HSET', STATE, unpack(records))
-    for lane, ends in pairs(leases) do
-      if #ends > 0 then redis.call('ZADD', CLAIMED[lane], unpack(ends)) end
-    end
-    redis.call('HSET', META, 'token', whole(token), 'turn', turn)
-    -- Without it a Redis that went away before the first reap would seem to have been there.
-    if not meta[3] then redis.call('HSET', META, 'reaped', whole(NOW)) end
-    count('claims', #claims / 3)
-  end
+  redis.call('HSET', META, 'token', whole(token), 'turn', turn)
+  -- Without it a Redis that went away before the first reap would seem to have been there.
+  if claimed > 0 and not meta[3] then redis.call('HSET', META, 'reaped', whole(NOW)) end
+  count('claims', claimed)
 end
 
-local left, next_due = open - wanted, -1
+-- Also what was put off has left its line, so it is counted anew.
+local left, next_due = open_now(), -1
 if left == 0 then
   -- Nobody needs waking any more: the tokens of jobs already taken would wake workers for nothing.
   redis.call('DEL', WAKE)
   local due = MODE ~= 'paused' and first_of(SCHEDULED)
   if due then next_due = math.max(due - NOW, 0) end
   -- Whoever passes a wake-up on may have taken the one that was meant for this.
-  if due and limit == 0 then wake_for_delay(next_due) end
+  if due and limit == 0 then
+    even_when_full()
+    wake_for_delay(next_due)
+  end
 elseif redis.call('LLEN', WAKE) == 0 then
+  even_when_full()
   wake(1)
 end
 return { NOW, left, next_due, claims }

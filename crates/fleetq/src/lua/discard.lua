@@ -4,7 +4,7 @@
 --   state    a cursor: jobs in every other place, their claims revoked;
 --   history  a start: that part of the history.
 -- Returns { next (-1 or '0': over), removed, claims among them, met in a lane, newest token }.
-local wrong = wrong_kind('hash', JOBS, STATE, NOTES) or wrong_kind('list', READY.i, READY.u, READY.b, HISTORY)
+local wrong = wrong_kind('hash', JOBS, STATE, NOTES) or wrong_kind('list', READY.i, READY.u, READY.b, HISTORY, WAKE)
   or wrong_kind('zset', SCHEDULED.i, SCHEDULED.u, SCHEDULED.b, CLAIMED.i, CLAIMED.u, CLAIMED.b, DEAD.i, DEAD.u, DEAD.b)
 if wrong then return wrong end
 even_when_full()

@@ -64,6 +64,8 @@ if added > 0 then
     wake_for_delay(soonest, awake)
   end
 end
+-- Duplicates alone take no memory: a full Redis tells of them.
+if added == 0 then redis.call('HDEL', META, '') end
 count('enqueued', added)
 count('duplicates', #ids - added)
 return results

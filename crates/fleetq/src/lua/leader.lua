@@ -8,6 +8,8 @@ local now = math.floor(now_us / 1000)
 local held = redis.call('HMGET', KEYS[1], 'owner', 'token', 'until')
 local leads = (tonumber(held[3]) or 0) > now
 
+-- A write that takes no memory goes first: a full Redis must not be without a leader.
+redis.call('HDEL', KEYS[1], '')
 if verb == 'acquire' then
   if leads and held[1] ~= owner then return 0 end
   local fresh = held[2]

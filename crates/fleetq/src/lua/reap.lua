@@ -12,10 +12,11 @@ even_when_full()
 
 -- If nobody has reaped for a while, Redis was away or every worker was: holders of leases could
 -- not renew and get a moment to do so. This errs towards a rescue that comes late by `grace`.
--- The first claim of all begins the watch.
+-- The first claim of all begins the watch. A grace is not begun anew before a reap has seen its
+-- end: where reaps are always far apart, nothing would ever be rescued.
 local meta = redis.call('HMGET', META, 'reaped', 'grace', 'pull')
 local last, grace_until, pull = tonumber(meta[1]) or 0, tonumber(meta[2]) or 0, meta[3]
-if last > 0 and NOW - last > silence and held() > 0 then
+if last > 0 and NOW - last > silence and grace_until <= last and held() > 0 then
   grace_until = NOW + grace
   redis.call('HSET', META, 'reaped', whole(NOW), 'grace', whole(grace_until))
 elseif math.abs(NOW - last) >= silence / 4 then

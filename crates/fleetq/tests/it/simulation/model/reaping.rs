@@ -87,7 +87,9 @@ impl Model {
     /// went back, where that was more than a second.
     fn note_the_reaper(&mut self) -> Option<Millis> {
         let since = self.state.reaped.map(|last| self.now - last);
-        if since.is_some_and(|since| since > SILENCE) && self.state.count(Place::Claimed) > 0 {
+        let seen_its_end = self.state.grace_until.is_none_or(|end| Some(end) <= self.state.reaped);
+        let silence = since.is_some_and(|since| since > SILENCE) && seen_its_end;
+        if silence && self.state.count(Place::Claimed) > 0 {
             self.state.grace_until = Some(self.now + GRACE);
         }
         // Not written anew each time when several processes reap.
