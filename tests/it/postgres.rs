@@ -82,7 +82,7 @@ impl Fleet {
             let options = ConnectOptions::default();
             let connection = fleetq::connect(&self.redis.url(), options).await.unwrap();
             let queue = Queue::open(&connection, "eyefleet", "analyze", QueueSettings::default());
-            queue.await.unwrap().depth().await.unwrap().totals.retried
+            queue.await.unwrap().depth().await.unwrap().totals.waited
         })
     }
 

@@ -206,7 +206,7 @@ mod slow {
         analyze.signal(Signal::CONT);
         let queue = fleet.queue("analyze").await;
         wait_for("failures that are tried again", || {
-            (now(queue.depth()).unwrap().totals.retried >= 5).then_some(())
+            (now(queue.depth()).unwrap().totals.waited >= 5).then_some(())
         });
         let logged = std::fs::read_to_string(&log).unwrap();
         assert!(logged.contains("the catalogue cannot grow"), "{logged}");
