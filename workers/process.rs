@@ -183,6 +183,8 @@ impl Running {
             () = stopping => {}
             () = publishing => {}
         }
+        // What was settled and given back since the last look.
+        queues::publish_stats(name, &counted.stats());
         Ok(())
     }
 

@@ -232,7 +232,7 @@ async fn close(mut claims: mpsc::Receiver<Claim>, feeder: JoinHandle<()>) {
     while let Some(claim) = claims.recv().await {
         unseen.push(claim);
     }
-    futures_util::future::join_all(unseen.into_iter().map(give_back)).await;
+    give_back(unseen).await;
     let _ = feeder.await;
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::connection::Effort;
 use crate::error::QueueError;
-use crate::job::{JobState, Lane};
+use crate::job::JobState;
+use crate::lane::{Lane, Place};
 use crate::queue::Queue;
 use crate::scripts;
 
@@ -57,14 +58,19 @@ pub struct DeadCause {
 type Part = (i64, u64, i64, Vec<(String, String)>);
 
 impl Queue {
-    /// The newest dead letters, up to `limit` (1000 at most).
+    /// The newest dead letters with their payloads, up to `limit` (1000 at most).
     ///
     /// # Errors
     /// What Redis says.
     pub async fn dead(&self, limit: usize) -> Result<Vec<DeadJob>, QueueError> {
         let mut call = self.script(&scripts::LOOK);
         call.arg("dead").arg(limit.min(LIST_MAX));
-        self.look(&call).await
+        let ids: Vec<Vec<u8>> =
+            self.run("list the dead letters", Effort::UntilAnswered, &call).await?;
+        let mut letters = self.states(&ids).await?;
+        // Brought back since they were listed.
+        letters.retain(|letter| letter.place == Place::Dead);
+        Ok(letters)
     }
 
     /// The dead letters by cause, the most frequent first. It looks at every one, a part at a time.

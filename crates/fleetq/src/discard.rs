@@ -6,7 +6,8 @@
 
 use crate::connection::Effort;
 use crate::error::QueueError;
-use crate::job::{Lane, check_name};
+use crate::job::check_name;
+use crate::lane::Lane;
 use crate::queue::Queue;
 use crate::scripts;
 

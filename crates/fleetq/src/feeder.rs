@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apalis_core::worker::context::WorkerContext;
+use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::{Claim, Held, Hold, Settle};
+use crate::claim::{Claim, Settle};
 use crate::connection::{Effort, Request};
+use crate::hold::{Held, Hold};
 use crate::hold_off::HoldOff;
 use crate::keeper::{Leases, Trouble};
 use crate::queue::{BATCH_MAX, Queue};
@@ -122,7 +124,6 @@ impl Feeder {
     /// there any more to take them.
     async fn hand_over(&self, claims: Vec<Claim>, permits: Vec<OwnedSemaphorePermit>) -> bool {
         add(&self.counters.claimed, claims.len() as u64);
-        let mut open = true;
         let mut kept = Vec::with_capacity(claims.len());
         for (mut claim, permit) in claims.into_iter().zip(permits) {
             let is_suspect =
@@ -139,13 +140,15 @@ impl Feeder {
             kept.push(claim);
         }
         self.leases.hold(kept.iter().map(|claim| &claim.hold.held));
+        let mut unsent = Vec::new();
         for claim in kept {
             // The channel has room for every slot, so this never waits for a handler.
             if let Err(mpsc::error::SendError(claim)) = self.claims.send(claim).await {
-                open = false;
-                give_back(claim).await;
+                unsent.push(claim);
             }
         }
+        let open = unsent.is_empty();
+        give_back(unsent).await;
         open
     }
 
@@ -181,11 +184,16 @@ impl Feeder {
     }
 }
 
-/// For a claim no handler has seen. One try with the patience of the connection; failing that, the
-/// lease ends by itself.
-pub(crate) async fn give_back(claim: Claim) {
-    let given = claim.hold.queue.settle(&claim.lease, Settle::GiveBack).await;
-    if let Err(error) = given {
-        tracing::warn!(job = %claim.id, %error, "a job could not be given back, its lease will end");
-    }
+/// For claims that no handler has seen. One try with the patience of the connection; failing that,
+/// their leases end by themselves.
+pub(crate) async fn give_back(claims: Vec<Claim>) {
+    join_all(claims.into_iter().map(async |claim| {
+        match claim.hold.queue.settle(&claim.lease, Settle::GiveBack).await {
+            Ok(settled) => claim.hold.count(Settle::GiveBack.verb(), settled),
+            Err(error) => tracing::warn!(
+                job = %claim.id, %error, "a job could not be given back, its lease will end"
+            ),
+        }
+    }))
+    .await;
 }

@@ -16,7 +16,8 @@ use futures_util::FutureExt;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::claim::{Claim, Ended, Held, Settle, Settled};
+use crate::claim::{Claim, Ended, Settle, Settled};
+use crate::hold::Held;
 use crate::queue::Queue;
 
 /// The layer of one worker.
@@ -58,7 +59,14 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxDynError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        self.handler.poll_ready(cx).map_err(Into::into)
+        // No job is concerned: the worker ends with this error as with any other of its handler.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.handler.poll_ready(cx))) {
+            Ok(answer) => answer.map_err(Into::into),
+            Err(panic) => {
+                let text = text_of(panic.as_ref());
+                Poll::Ready(Err(format!("the handler panicked before a job: {text}").into()))
+            }
+        }
     }
 
     fn call(&mut self, task: Task<Claim>) -> Self::Future {

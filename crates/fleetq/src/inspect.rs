@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::{Effort, Request};
 use crate::error::QueueError;
-use crate::job::{Envelope, Failure, JobState, Lane};
+use crate::job::{Envelope, Failure, JobState};
+use crate::lane::Lane;
 use crate::pace::Pace;
-use crate::queue::{Queue, at_millis};
+use crate::queue::{BATCH_MAX, Queue, at_millis};
 use crate::record::Record;
 use crate::scripts;
 use crate::steer::Mode;
@@ -198,9 +199,7 @@ impl Queue {
     /// # Errors
     /// What Redis says.
     pub async fn state(&self, id: &str) -> Result<Option<JobState>, QueueError> {
-        let mut call = self.script(&scripts::LOOK);
-        call.arg("ids").arg(id);
-        Ok(self.look(&call).await?.pop())
+        Ok(self.states(&[id.as_bytes()]).await?.pop())
     }
 
     /// The newest settlements, up to `limit`.
@@ -219,13 +218,24 @@ impl Queue {
         Ok(lines.iter().filter_map(|line| read_entry(&String::from_utf8_lossy(line))).collect())
     }
 
-    pub(crate) async fn look(
+    /// All that is known of these jobs; those that are gone are left out.
+    pub(crate) async fn states<Id: AsRef<[u8]>>(
         &self,
-        call: &redis::ScriptInvocation<'_>,
+        ids: &[Id],
     ) -> Result<Vec<JobState>, QueueError> {
-        let (_now, rows): (i64, Vec<LookRow>) =
-            self.run("look at jobs", Effort::UntilAnswered, call).await?;
-        Ok(rows.into_iter().map(read_state).collect())
+        let (mut states, mut rest) = (Vec::new(), ids);
+        while !rest.is_empty() {
+            let mut call = self.script(&scripts::LOOK);
+            call.arg("ids");
+            for id in rest.iter().take(BATCH_MAX) {
+                call.arg(id.as_ref());
+            }
+            let (looked_at, rows): (usize, Vec<LookRow>) =
+                self.run("look at jobs", Effort::UntilAnswered, &call).await?;
+            states.extend(rows.into_iter().map(read_state));
+            rest = rest.get(looked_at.max(1)..).unwrap_or_default();
+        }
+        Ok(states)
     }
 }
 
@@ -289,7 +299,7 @@ fn read_note(note: &str) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Place;
+    use crate::lane::Place;
 
     #[test]
     fn notes_read_as_failures() {

@@ -2,15 +2,16 @@
 //! What must stay true: it depends on no handler, no poll loop and no shared runtime, and it has
 //! its own connection, so that it is on time while every core and every async thread is busy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::claim::{Ended, Held};
+use crate::claim::{Ended, Lease};
 use crate::error::QueueError;
+use crate::hold::Held;
 use crate::queue::Queue;
 use crate::stats::{Counters, add};
 
@@ -20,10 +21,10 @@ const ROUNDS: u32 = 3;
 const REAP_MAX: usize = 100;
 const REAP_PAUSE_MIN: Duration = Duration::from_millis(5);
 
-/// The leases one worker holds, by token.
+/// The leases one worker holds.
 #[derive(Debug)]
 pub(crate) struct Leases {
-    held: Mutex<HashMap<i64, Arc<Held>>>,
+    registered: Mutex<Registered>,
     counters: Arc<Counters>,
     /// No more claims will come; the thread ends with the last lease.
     closing: AtomicBool,
@@ -31,11 +32,21 @@ pub(crate) struct Leases {
     limits: Notify,
 }
 
+/// By token.
+#[derive(Debug, Default)]
+struct Registered {
+    /// Those that are renewed.
+    kept: HashMap<i64, Arc<Held>>,
+    /// Those of jobs on their last start, until their runs are over: also those over their time
+    /// limit and those whose lease is lost may yet end the process.
+    suspects: HashSet<i64>,
+}
+
 impl Leases {
     /// Starts the thread.
     pub(crate) fn keep(queue: &Queue, counters: Arc<Counters>) -> Result<Arc<Self>, QueueError> {
         let leases = Arc::new(Self {
-            held: Mutex::default(),
+            registered: Mutex::default(),
             counters,
             closing: AtomicBool::new(false),
             closed: Notify::new(),
@@ -61,10 +72,13 @@ impl Leases {
     }
 
     pub(crate) fn hold<'held>(&self, claims: impl Iterator<Item = &'held Arc<Held>>) {
-        let (mut registered, mut limited) = (self.held(), false);
+        let (mut registered, mut limited) = (self.registered(), false);
         for held in claims {
             limited |= held.ends_at().is_some();
-            registered.insert(held.lease.token, Arc::clone(held));
+            if held.is_suspect {
+                registered.suspects.insert(held.lease.token);
+            }
+            registered.kept.insert(held.lease.token, Arc::clone(held));
         }
         drop(registered);
         // Waking the thread for claims without a limit would cost more than the claims.
@@ -74,9 +88,10 @@ impl Leases {
     }
 
     pub(crate) fn release(&self, token: i64) {
-        let mut held = self.held();
-        held.remove(&token);
-        if held.is_empty() && self.closing.load(Ordering::SeqCst) {
+        let mut registered = self.registered();
+        registered.kept.remove(&token);
+        registered.suspects.remove(&token);
+        if registered.kept.is_empty() && self.closing.load(Ordering::SeqCst) {
             self.closed.notify_one();
         }
     }
@@ -90,22 +105,22 @@ impl Leases {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.held().len()
+        self.registered().kept.len()
     }
 
     /// Whether the lease with this token is still renewed.
     pub(crate) fn holds(&self, token: i64) -> bool {
-        self.held().contains_key(&token)
+        self.registered().kept.contains_key(&token)
     }
 
-    /// Whether one of the jobs held is on its last start.
+    /// Whether one of the jobs that run is on its last start.
     pub(crate) fn holds_suspect(&self) -> bool {
-        self.held().values().any(|held| held.is_suspect)
+        !self.registered().suspects.is_empty()
     }
 
     /// Asks every holder to hand its job back; the leases are kept meanwhile.
     pub(crate) fn interrupt(&self) {
-        for held in self.held().values() {
+        for held in self.registered().kept.values() {
             held.end(Ended::Interrupted);
         }
     }
@@ -113,13 +128,13 @@ impl Leases {
     /// Lets the thread end once the last lease is released.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        if self.held().is_empty() {
+        if self.registered().kept.is_empty() {
             self.closed.notify_one();
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<i64, Arc<Held>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registered(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -157,7 +172,7 @@ async fn renew_for_ever(queue: &Queue, leases: &Leases) {
 }
 
 async fn renew_all(queue: &Queue, leases: &Leases) -> Result<(), QueueError> {
-    let holders: Vec<Arc<Held>> = leases.held().values().cloned().collect();
+    let holders: Vec<Arc<Held>> = leases.registered().kept.values().cloned().collect();
     let wanted: Vec<_> = holders.iter().map(|held| held.lease.clone()).collect();
     let still_ours = queue.renew(&wanted).await?;
     let now = Instant::now();
@@ -171,9 +186,7 @@ async fn renew_all(queue: &Queue, leases: &Leases) -> Result<(), QueueError> {
             leases.counters.renewal_gap_max_micros.fetch_max(micros, Ordering::Relaxed);
             continue;
         }
-        let mut registered = leases.held();
-        let gone = registered.remove(&held.lease.token).is_none();
-        drop(registered);
+        let gone = leases.registered().kept.remove(&held.lease.token).is_none();
         // Released meanwhile, or being settled right now: then stale is what success looks like.
         if gone || held.settling.load(Ordering::SeqCst) {
             continue;
@@ -193,7 +206,7 @@ async fn watch_limits(queue: &Queue, leases: &Leases) {
         let now = Instant::now();
         let mut next = now + Duration::from_hours(1);
         let mut over = Vec::new();
-        for held in leases.held().values() {
+        for held in leases.registered().kept.values() {
             match held.ends_at() {
                 Some(ends_at) if ends_at <= now => over.push(Arc::clone(held)),
                 Some(ends_at) => next = next.min(ends_at),
@@ -202,20 +215,27 @@ async fn watch_limits(queue: &Queue, leases: &Leases) {
         }
         let blamed: Vec<_> = over.iter().map(|held| held.lease.clone()).collect();
         for held in over {
-            leases.held().remove(&held.lease.token);
+            leases.registered().kept.remove(&held.lease.token);
             if held.end(Ended::TimeLimit) {
                 add(&leases.counters.over_limit, 1);
                 tracing::warn!(job = %held.lease.id, "run is over its time limit");
             }
         }
-        // A handler that heeds the cancellation settles by itself and says more.
-        if let Err(error) = queue.blame_limit(&blamed).await {
-            tracing::debug!(%error, "a time limit could not be noted on its job");
+        if !blamed.is_empty() {
+            // Not awaited: the next limit may pass while Redis is slow to answer.
+            tokio::spawn(note_limits(queue.clone(), blamed));
         }
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {}
             () = changed => {}
         }
+    }
+}
+
+/// A handler that heeds the cancellation settles by itself and says more.
+async fn note_limits(queue: Queue, blamed: Vec<Lease>) {
+    if let Err(error) = queue.blame_limit(&blamed).await {
+        tracing::debug!(%error, "a time limit could not be noted on its job");
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::connection::{Connection, Effort, Request};
 use crate::error::QueueError;
 use crate::job::check_name;
-use crate::queue::{check_key_part, whole_millis};
+use crate::open::check_key_part;
+use crate::queue::whole_millis;
 use crate::scripts;
 
 /// A lease that one process at a time may hold, kept in the single key

@@ -5,78 +5,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-
-use crate::claim::{Claim, Hold, Lease, Settle, Settled};
-use crate::connection::{Connection, Effort, Request};
+use crate::claim::{Claim, Lease, Settle, Settled};
+use crate::connection::{ConnectOptions, Connection, Effort, Request};
 use crate::error::QueueError;
-use crate::job::{Enqueued, Envelope, NewJob, Place};
-use crate::keys::{KEY_TABLE, Keys, LAYOUT, LAYOUT_BEFORE};
+use crate::hold::Hold;
+use crate::job::Envelope;
+use crate::keys::{KEY_TABLE, Keys};
 use crate::record::Record;
 use crate::scripts;
+use crate::settings::QueueSettings;
 
 /// The most jobs one script call adds, claims or renews.
 pub(crate) const BATCH_MAX: usize = 250;
-/// A script call that adds jobs carries about this many bytes, or one job.
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
-/// Script calls that add jobs and are on their way at a time: the next one is there when Redis has
-/// done with the last, and no more memory is taken than a few of them need.
-const ENQUEUES_AT_ONCE: usize = 4;
-/// What holders of leases get to renew after Redis was away, unless a lease is shorter.
-const GRACE_MAX: Duration = Duration::from_secs(3);
-/// How often a process reaps, unless a quarter of the lease is shorter.
-const REAP_EVERY_MAX: Duration = Duration::from_secs(1);
-
-/// What the processes of one queue agree on.
-#[derive(Debug, Clone)]
-pub struct QueueSettings {
-    /// How long a claim lasts without renewal; at least 1 s. Default 15 s.
-    pub lease: Duration,
-    /// A job that started this often without ever being settled is quarantined. Default 3.
-    pub starts_max: u32,
-    /// The largest payload, in bytes. Default 1 MiB.
-    pub payload_bytes_max: usize,
-    /// How many settlements the history keeps. Default 200.
-    pub history_max: usize,
-}
-
-impl Default for QueueSettings {
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(15),
-            starts_max: 3,
-            payload_bytes_max: 1024 * 1024,
-            history_max: 200,
-        }
-    }
-}
-
-impl QueueSettings {
-    fn check(&self) -> Result<(), QueueError> {
-        let refuse = |setting, why: &str| Err(QueueError::BadSetting { setting, why: why.into() });
-        if self.lease < Duration::from_secs(1) {
-            return refuse("lease", "a lease lasts 1 s at least, so that renewals can be on time");
-        }
-        if self.starts_max == 0 {
-            return refuse("starts_max", "every job needs one start");
-        }
-        if self.history_max > 100_000 {
-            return refuse("history_max", "at most 100000 settlements are kept");
-        }
-        Ok(())
-    }
-
-    /// A reaper looks at least this often.
-    pub(crate) fn reap_every(&self) -> Duration {
-        (self.lease / 4).min(REAP_EVERY_MAX)
-    }
-
-    /// When nobody has reaped for this long, Redis was away. A lease renewed every third of its
-    /// time outlives a silence that is shorter than this, and a longer one brings it a grace.
-    fn silence(&self) -> Duration {
-        self.reap_every() * 2
-    }
-}
 
 /// One named queue. Clones are cheap and share a connection.
 #[derive(Debug, Clone)]
@@ -120,82 +60,6 @@ pub(crate) struct Batch {
 }
 
 impl Queue {
-    /// Opens a queue; its first job creates it. A queue with the key layout before this program's is
-    /// brought to it: first stop the programs that wrote it.
-    ///
-    /// `namespace` and `name` become part of every key: 1 to 64 characters of `a-z A-Z 0-9 . _ -`.
-    ///
-    /// # Errors
-    /// [`QueueError::BadName`], [`QueueError::BadSetting`], [`QueueError::LayoutUnknown`] when a
-    /// newer fleetq has written the keys, and what Redis says.
-    pub async fn open(
-        connection: &Connection,
-        namespace: &str,
-        name: &str,
-        settings: QueueSettings,
-    ) -> Result<Self, QueueError> {
-        check_key_part("namespace", namespace)?;
-        check_key_part("queue name", name)?;
-        settings.check()?;
-        let shared = Shared {
-            label: format!("{namespace}:{name}"),
-            keys: Keys::new(namespace, name),
-            settings,
-        };
-        let connection = connection.of_queue(&shared.label);
-        let queue = Self { connection, shared: Arc::new(shared) };
-        queue.probe().await?;
-        match queue.look_at_layout().await {
-            Err(QueueError::LayoutUnknown { found, .. }) if found == LAYOUT_BEFORE => {
-                tracing::info!(
-                    queue = queue.label(),
-                    to = LAYOUT,
-                    "bringing the queue to this layout"
-                );
-            }
-            looked => looked?,
-        }
-        queue.migrate().await?;
-        queue.look_at_layout().await?;
-        Ok(queue)
-    }
-
-    async fn look_at_layout(&self) -> Result<(), QueueError> {
-        let call = self.script(&scripts::OPEN);
-        let _found: String = self.run("open the queue", Effort::UntilAnswered, &call).await?;
-        Ok(())
-    }
-
-    /// Whether Redis takes new jobs now: it is neither full nor a read-only replica.
-    ///
-    /// # Errors
-    /// [`QueueError::Full`], [`QueueError::ReadOnly`], and what else Redis says.
-    pub async fn check_writable(&self) -> Result<(), QueueError> {
-        let mut call = self.script(&scripts::OPEN);
-        call.arg("write");
-        let _found: String = self.run("write to the queue", Effort::UntilAnswered, &call).await?;
-        Ok(())
-    }
-
-    /// Moves what layout 1 had in other keys, and what a program of that layout has left there since.
-    /// A server that takes no writes can be looked at all the same.
-    async fn migrate(&self) -> Result<(), QueueError> {
-        let mut call = self.script(&scripts::MIGRATE);
-        for key in self.shared.keys.of_layout_before() {
-            call.key(key.as_str());
-        }
-        call.arg(BATCH_MAX);
-        loop {
-            match self.run("migrate the queue", Effort::UntilAnswered, &call).await {
-                Ok(0_u64) | Err(QueueError::ReadOnly { .. } | QueueError::Full { .. }) => {
-                    return Ok(());
-                }
-                Ok(_) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     /// `namespace:name`.
     pub fn label(&self) -> &str {
         &self.shared.label
@@ -204,55 +68,6 @@ impl Queue {
     /// The settings it was opened with.
     pub fn settings(&self) -> &QueueSettings {
         &self.shared.settings
-    }
-
-    /// Adds one job. A job that lives under the same id is left as it is and reported.
-    ///
-    /// After a lost reply the call is repeated; then a job of our own shows as a duplicate.
-    ///
-    /// # Errors
-    /// [`QueueError::BadName`], [`QueueError::PayloadTooLarge`], [`QueueError::Draining`],
-    /// [`QueueError::Full`], and what else Redis says.
-    pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError> {
-        job.check(self.shared.settings.payload_bytes_max)?;
-        Ok(self.enqueue_batch(vec![job]).await?[0])
-    }
-
-    /// Adds many jobs, in script calls of at most 250 jobs and about 1 MiB each, several of which
-    /// are on their way at a time; in each lane they keep their order. Nothing is added when one of
-    /// them is refused for its form; when Redis fails on the way, some calls stand, perhaps not the
-    /// first ones, and repeating the whole is safe.
-    ///
-    /// # Errors
-    /// As [`Queue::enqueue`].
-    pub async fn enqueue_many(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
-        for job in &jobs {
-            job.check(self.shared.settings.payload_bytes_max)?;
-        }
-        let mut parts = batches(jobs).into_iter();
-        let Some(first) = parts.next() else { return Ok(Vec::new()) };
-        // Alone: it may have to dial or to load the script, and the others could overtake it.
-        let mut answers = self.enqueue_batch(first).await?;
-        let calls = parts.map(|part| self.enqueue_batch(part));
-        let rest: Vec<Vec<Enqueued>> =
-            stream::iter(calls).buffered(ENQUEUES_AT_ONCE).try_collect().await?;
-        answers.extend(rest.concat());
-        Ok(answers)
-    }
-
-    async fn enqueue_batch(&self, batch: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
-        let mut call = scripts::enqueue(&self.shared.keys);
-        for job in &batch {
-            let delay = whole_millis(job.delay.unwrap_or_default());
-            call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay);
-            call.arg(Envelope::encode(job));
-        }
-        let letters: Vec<String> = self.run("enqueue jobs", Effort::UntilAnswered, &call).await?;
-        let answers = letters.iter().map(|letter| match letter.as_str() {
-            "+" => Enqueued::Added,
-            place => Enqueued::Duplicate(Place::from_letter(place)),
-        });
-        Ok(answers.collect())
     }
 
     /// Claims up to `limit` ready jobs (250 at most) for `worker`, each under a lease and a token.
@@ -391,7 +206,7 @@ impl Queue {
         let settings = &self.shared.settings;
         call.arg(limit.min(BATCH_MAX)).arg(settings.starts_max);
         call.arg(whole_millis(settings.silence()));
-        call.arg(whole_millis(settings.lease.min(GRACE_MAX)));
+        call.arg(whole_millis(settings.grace()));
         call.arg(whole_millis(settings.lease));
         let (returned, quarantined, promoted, next, set_back): (usize, usize, usize, i64, u64) =
             self.run("reap", Effort::UntilAnswered, &call).await?;
@@ -401,7 +216,7 @@ impl Queue {
     }
 
     /// The same queue over a connection of its own.
-    pub(crate) fn fork(&self, change: impl FnOnce(&mut crate::connection::ConnectOptions)) -> Self {
+    pub(crate) fn fork(&self, change: impl FnOnce(&mut ConnectOptions)) -> Self {
         Self { connection: self.connection.fork(change), shared: Arc::clone(&self.shared) }
     }
 
@@ -463,26 +278,6 @@ impl Queue {
     }
 }
 
-/// The jobs in parts that one script call each can carry, in their order.
-fn batches(jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
-    let mut parts: Vec<Vec<NewJob>> = Vec::new();
-    let mut bytes = 0;
-    for job in jobs {
-        let more = job.payload.len();
-        match parts.last_mut() {
-            Some(part) if part.len() < BATCH_MAX && bytes + more <= BATCH_BYTES_MAX => {
-                part.push(job);
-                bytes += more;
-            }
-            _ => {
-                parts.push(vec![job]);
-                bytes = more;
-            }
-        }
-    }
-    parts
-}
-
 /// Whole milliseconds, rounded up, so that a delay is never shortened to nothing.
 pub(crate) fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX).min(MILLIS_MAX)
@@ -495,47 +290,14 @@ pub(crate) fn at_millis(millis: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-pub(crate) fn check_key_part(what: &'static str, value: &str) -> Result<(), QueueError> {
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || ".-_".contains(letter);
-    if value.is_empty() || value.len() > 64 || !value.chars().all(allowed) {
-        return Err(QueueError::BadName {
-            what,
-            value: value.chars().take(64).collect(),
-            why: "1 to 64 characters of a-z A-Z 0-9 . _ - are allowed",
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_call_carries_250_jobs_or_about_a_mebibyte_or_one_job() {
-        let sizes = |bytes: &[usize]| {
-            let jobs: Vec<NewJob> =
-                bytes.iter().map(|&bytes| NewJob::new("1", "see", "x".repeat(bytes))).collect();
-            batches(jobs).iter().map(Vec::len).collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(&[]), [0; 0]);
-        assert_eq!(sizes(&[0; 501]), [250, 250, 1]);
-        assert_eq!(sizes(&[700_000; 3]), [1, 1, 1]);
-        assert_eq!(sizes(&[2 * BATCH_BYTES_MAX, 10, 10]), [1, 2]);
-    }
 
     #[test]
     fn a_short_delay_is_never_rounded_away() {
         assert_eq!(whole_millis(Duration::from_nanos(1)), 1);
         assert_eq!(whole_millis(Duration::from_millis(15)), 15);
         assert_eq!(whole_millis(Duration::MAX), MILLIS_MAX);
-    }
-
-    #[test]
-    fn names_that_would_leave_the_hash_slot_are_refused() {
-        for name in ["", "a}b", "a{b", "a:b", "a b", &"x".repeat(65)] {
-            assert!(check_key_part("queue name", name).is_err(), "{name}");
-        }
-        assert!(check_key_part("queue name", "analyze-image_2.0").is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! The state record of a job: what the scripts know of it.
 
-use crate::job::{Lane, Place};
+use crate::lane::{Lane, Place};
 
 /// A state record as the scripts write it: `place lane starts attempts token enqueued ready worker`,
 /// times in ms. Total, like the envelope: what cannot be read shows as its default.

@@ -59,6 +59,9 @@ struct State {
     open: Option<Line>,
     /// The nodes of the cluster as it was dialled last.
     known: Vec<ConnectionInfo>,
+    /// Dials that failed, and how the last of them did.
+    failures: u64,
+    failure: Option<RedisError>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -188,18 +191,37 @@ impl Connection {
         Attempt { action, queue, address: self.shared.address.clone() }
     }
 
-    /// The open connection, dialled first where there is none.
+    /// The open connection, dialled first where there is none. Who comes while somebody dials has
+    /// that answer: where a host swallows every attempt, callers would else wait one for each of
+    /// those before them.
     async fn line(&self) -> Result<(u64, Line), RedisError> {
         if let Some(line) = self.open_line() {
             return Ok(line);
         }
+        let failures = self.state().failures;
         let _only_one_dials = self.shared.dialling.lock().await;
         if let Some(line) = self.open_line() {
             return Ok(line);
         }
-        let mut known = self.state().known.clone();
-        let fresh = line::dial(&self.shared.target, &self.shared.options, &mut known).await?;
+        let mut known = {
+            let state = self.state();
+            if state.failures != failures
+                && let Some(failure) = &state.failure
+            {
+                return Err(failure.clone());
+            }
+            state.known.clone()
+        };
+        let dialled = line::dial(&self.shared.target, &self.shared.options, &mut known).await;
         let mut state = self.state();
+        let fresh = match dialled {
+            Ok(fresh) => fresh,
+            Err(failure) => {
+                state.failures += 1;
+                state.failure = Some(failure.clone());
+                return Err(failure);
+            }
+        };
         state.generation += 1;
         state.open = Some(fresh.clone());
         state.known = known;

@@ -6,6 +6,7 @@ mod answer;
 
 use redis::RedisError;
 
+use crate::lane::Lane;
 pub(crate) use answer::{keeps_the_line, may_pass, refused_for_now};
 use answer::{login_step, reached_or_used, said, step_after_dialling};
 
@@ -274,5 +275,5 @@ impl QueueError {
 }
 
 fn lanes() -> String {
-    crate::job::Lane::ALL.map(crate::job::Lane::as_str).join(", ")
+    Lane::ALL.map(Lane::as_str).join(", ")
 }

@@ -12,6 +12,9 @@ local PATTERN = 'iuiiuiibiuiiu'
 local PROMOTE_MAX = 100
 -- The most ids that one call takes from their lines.
 local POPPED_MAX = 250
+-- A call ends with the body that brings it here, so a reply has a mebibyte and one body at most. So
+-- many bodies are read together: no more of them than that are read in vain.
+local BYTES_MAX, READ_TOGETHER = 1024 * 1024, 8
 -- A suspect is a job that has ended no run and has one start left: either it ends its process, or it
 -- was beside one that does. Two of them in one process would both be lost for one's fault, so each
 -- runs where no other does, and one that finds no such place asks again this much later (ms).
@@ -46,12 +49,12 @@ if wanted > 0 then
   -- Strictly increasing, and ahead of every token given out before Redis was emptied.
   local token = math.max((tonumber(meta[1]) or 0) + 1, NOW_US) - 1
   local expiry = whole(NOW + lease)
-  local popped = 0
+  local popped, bytes = 0, 0
 
   -- Once, as a rule. Again in the place of what was not handed out, up to a bound.
-  while claimed < wanted and popped < POPPED_MAX and waiting.i + waiting.u + waiting.b > 0 do
-    local take = { i = 0, u = 0, b = 0 }
-    for _ = 1, math.min(wanted - claimed, waiting.i + waiting.u + waiting.b) do
+  while claimed < wanted and popped < POPPED_MAX and bytes < BYTES_MAX and waiting.i + waiting.u + waiting.b > 0 do
+    local take, lanes, first_turn = { i = 0, u = 0, b = 0 }, {}, turn
+    for n = 1, math.min(wanted - claimed, waiting.i + waiting.u + waiting.b) do
       local lane = string.sub(PATTERN, turn + 1, turn + 1)
       if take[lane] >= waiting[lane] then
         for _, other in ipairs(LANES) do
@@ -62,23 +65,33 @@ if wanted > 0 then
         end
       end
       take[lane] = take[lane] + 1
+      lanes[n] = lane
       turn = (turn + 1) % #PATTERN
     end
 
-    local ids = {}
+    local popped_of = {}
     for _, lane in ipairs(LANES) do
       if take[lane] > 0 then
-        for _, id in ipairs(redis.call('LPOP', READY[lane], take[lane])) do ids[#ids + 1] = id end
+        popped_of[lane] = redis.call('LPOP', READY[lane], take[lane])
         waiting[lane] = waiting[lane] - take[lane]
       end
     end
+    -- In the order of their turns, so that whatever ends a call early takes no lane's share.
+    local ids, used = {}, { i = 0, u = 0, b = 0 }
+    for n, lane in ipairs(lanes) do
+      used[lane] = used[lane] + 1
+      ids[n] = popped_of[lane][used[lane]]
+    end
     popped = popped + #ids
 
-    local texts = redis.call('HMGET', STATE, unpack(ids))
-    local bodies = redis.call('HMGET', JOBS, unpack(ids))
+    local texts, bodies = redis.call('HMGET', STATE, unpack(ids)), {}
     local records, leases, taken = {}, { i = {}, u = {}, b = {} }, {}
     for n, id in ipairs(ids) do
-      local text, body = texts[n], bodies[n]
+      local read = (n - 1) % READ_TOGETHER + 1
+      if read == 1 then
+        bodies = redis.call('HMGET', JOBS, unpack(ids, n, math.min(n + READ_TOGETHER - 1, #ids)))
+      end
+      local text, body = texts[n], bodies[read]
       -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
       local lane, starts, attempts, times = string.match(text or '', '^r ([iub]) (%d+) (%d+) %d+ (%d+ %d+) ')
       local is_suspect = lane and starts + 0 > 0 and starts + 1 >= starts_max
@@ -109,6 +122,12 @@ if wanted > 0 then
         claims[#claims + 1] = record
         claims[#claims + 1] = body
         claimed = claimed + 1
+      end
+      bytes = bytes + (body and #body or 0)
+      if bytes >= BYTES_MAX then
+        for back = #ids, n + 1, -1 do redis.call('LPUSH', READY[lanes[back]], ids[back]) end
+        turn = (first_turn + n) % #PATTERN
+        break
       end
     end
     if #records > 0 then

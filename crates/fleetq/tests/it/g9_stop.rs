@@ -55,6 +55,7 @@ async fn guarantee_9_a_worker_stopped_by_apalis_gives_back_what_no_handler_has_s
     let queue = server.queue(short_lease()).await;
     queue.enqueue_many((0..20).map(job).collect()).await.unwrap();
     let backend = FleetBackend::new(queue.clone(), WorkerOptions::new("w", 8)).unwrap();
+    let counted = backend.handle();
     let (sender, mut started) = mpsc::channel::<()>(1);
     let work = async |claim: Claim, started: Data<mpsc::Sender<()>>| {
         started.send(()).await.unwrap();
@@ -70,4 +71,9 @@ async fn guarantee_9_a_worker_stopped_by_apalis_gives_back_what_no_handler_has_s
     let depth = queue.depth().await.unwrap();
     assert_eq!((depth.claimed, depth.ready() + depth.totals.done), (0, 20), "{depth:?}");
     assert_eq!(depth.totals.returned, 0);
+    let stats = counted.stats();
+    assert_eq!(
+        (stats.claimed, stats.done + stats.given_back),
+        (depth.totals.claims, stats.claimed)
+    );
 }

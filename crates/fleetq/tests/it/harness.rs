@@ -65,6 +65,12 @@ impl Server {
         self.answers().await;
     }
 
+    /// Stopped until the answer is dropped: it still accepts connections, and says nothing.
+    pub fn paused(&self) -> Paused<'_> {
+        signal(&self.process, "STOP");
+        Paused(self)
+    }
+
     async fn answers(&self) {
         until("redis answers", || async {
             let client = redis::Client::open(self.url()).unwrap();
@@ -75,6 +81,19 @@ impl Server {
         })
         .await;
     }
+}
+
+pub struct Paused<'a>(&'a Server);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        signal(&self.0.process, "CONT");
+    }
+}
+
+fn signal(process: &Child, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status();
+    assert!(sent.unwrap().success());
 }
 
 impl Drop for Server {

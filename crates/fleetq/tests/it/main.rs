@@ -2,10 +2,12 @@
 //! first lines say what counts as failure.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod big_bodies;
 mod capped;
 mod child;
 mod cluster;
 mod dead_letters;
+mod dialling;
 mod discarding;
 mod full_server;
 mod g1_one_place;
@@ -21,6 +23,7 @@ mod holding_off;
 mod inputs;
 mod keys;
 mod lanes;
+mod last_starts;
 mod layout;
 mod leader;
 mod life;

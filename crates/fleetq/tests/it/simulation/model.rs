@@ -104,16 +104,14 @@ impl Model {
         while chosen.len() < limit
             && let Some(lane) = self.next_lane()
         {
-            chosen.push((lane, self.state.lanes[lane as usize].remove(0)));
+            chosen.push(self.state.lanes[lane as usize].remove(0));
             self.state.turn = (self.state.turn + 1) % TURNS.len();
         }
         // The watch over who is away begins with the first claim of all.
         if !chosen.is_empty() {
             self.state.reaped.get_or_insert(self.now);
         }
-        // Handed out lane by lane; each lane keeps its order.
-        chosen.sort_by_key(|(lane, _)| *lane);
-        chosen.into_iter().map(|(_, id)| self.hand_out(&id, worker)).collect()
+        chosen.into_iter().map(|id| self.hand_out(&id, worker)).collect()
     }
 
     /// How many more jobs the fleet may hold.
