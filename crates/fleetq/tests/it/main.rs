@@ -31,6 +31,7 @@ mod outage_errors;
 mod pausing;
 mod permissions;
 mod poison;
+mod readiness;
 mod sentinel;
 mod servers;
 mod simulation;
