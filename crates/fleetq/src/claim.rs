@@ -184,9 +184,11 @@ impl Claim {
             None => self.settle_alone(how).await,
         };
         drop(settling);
-        if result.is_err() && hold.leases.as_ref().is_some_and(|leases| !leases.holds(self.token)) {
+        if result.is_err()
+            && let Some(leases) = hold.leases.as_ref().filter(|leases| !leases.holds(self.token))
+        {
             // Taken for a success on its way while it was asked: it was none.
-            hold.held.end(Ended::LeaseLost);
+            leases.lost(&hold.held);
         }
         if let Ok(settled) = result {
             hold.count(verb, settled);

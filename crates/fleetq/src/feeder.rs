@@ -41,8 +41,13 @@ impl Feeder {
     /// Feeds until told to stop; then passes on a wake-up that it may have swallowed.
     pub(crate) async fn run(self) {
         self.feed().await;
+        self.pass_wake_up_on().await;
+    }
+
+    /// For somebody who can use it; where this fails they look for themselves.
+    async fn pass_wake_up_on(&self) {
         if let Err(error) = self.queue.claim_batch(&self.worker_name, 0, 0, Effort::Once).await {
-            tracing::debug!(%error, "no wake-up passed on at stop");
+            tracing::debug!(%error, "no wake-up passed on");
         }
     }
 
@@ -50,9 +55,10 @@ impl Feeder {
         // Blocking needs a connection of its own, whose answers may take as long as the wait.
         let waiting = self.queue.fork(|options| options.response_timeout += WAKE_TIMEOUT);
         let mut backoff = self.queue.connection.backoff();
-        let mut trouble = Trouble::default();
+        let (mut trouble, mut woken) = (Trouble::default(), false);
         loop {
-            let Some(permits) = self.free_slots().await else { return };
+            let Some(permits) = self.free_slots(woken).await else { return };
+            woken = false;
             // What may end this process does so with no other of its kind beside it.
             let suspects = usize::from(!self.leases.holds_suspect());
             // Not cancelled half-way: the jobs would stay claimed by nobody until their lease ends.
@@ -70,7 +76,7 @@ impl Feeder {
                     }
                     // Without a free slot a wake-up would be taken from somebody who has one.
                     if nothing_left && self.slots.available_permits() > 0 {
-                        self.wait_for_work(&waiting, next_due).await;
+                        woken = self.wait_for_work(&waiting, next_due).await;
                     }
                 }
                 Err(error) => {
@@ -87,12 +93,15 @@ impl Feeder {
     }
 
     /// At least one free slot, as many as there are; none when it is time to stop.
-    async fn free_slots(&self) -> Option<Vec<OwnedSemaphorePermit>> {
+    async fn free_slots(&self, woken: bool) -> Option<Vec<OwnedSemaphorePermit>> {
         let first = tokio::select! {
             biased;
             () = self.stop.cancelled() => return None,
             permit = Arc::clone(&self.slots).acquire_owned() => permit.ok()?,
         };
+        if woken && (self.worker.is_paused() || self.hold_off.left().is_some()) {
+            self.pass_wake_up_on().await;
+        }
         while self.worker.is_paused() {
             tokio::select! {
                 () = self.stop.cancelled() => return None,
@@ -153,8 +162,8 @@ impl Feeder {
     }
 
     /// Returns when somebody has enqueued, when the next job is due, when it is time to look anyway,
-    /// or at stop.
-    async fn wait_for_work(&self, waiting: &Queue, next_due: Option<Duration>) {
+    /// or at stop. Answers whether a wake-up was taken.
+    async fn wait_for_work(&self, waiting: &Queue, next_due: Option<Duration>) -> bool {
         // Redis knows milliseconds, and takes none at all for without end.
         let longest = next_due.unwrap_or(WAKE_TIMEOUT);
         let longest = longest.clamp(Duration::from_millis(1), WAKE_TIMEOUT);
@@ -162,7 +171,7 @@ impl Feeder {
         wait.arg(self.queue.shared.keys.wake()).arg(longest.as_secs_f64());
         let started = Instant::now();
         let waited = tokio::select! {
-            () = self.stop.cancelled() => return,
+            () = self.stop.cancelled() => return false,
             waited = waiting.connection.run::<Option<(String, String)>>(
                 "wait for work",
                 Effort::Once,
@@ -170,7 +179,10 @@ impl Feeder {
             ) => waited,
         };
         match waited {
-            Ok(Some(_)) => add(&self.counters.wakes, 1),
+            Ok(Some(_)) => {
+                add(&self.counters.wakes, 1);
+                return true;
+            }
             Ok(None) => add(&self.counters.timeouts, 1),
             Err(error) => {
                 // The claim that follows meets the same trouble and backs off by itself. Where
@@ -181,6 +193,7 @@ impl Feeder {
                 }
             }
         }
+        false
     }
 }
 

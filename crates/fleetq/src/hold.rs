@@ -2,7 +2,7 @@
 //! What must stay true: the first reason to stop a run stands, and a slot is free again when its claim
 //! is settled or dropped, never before.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,14 @@ pub(crate) struct Settling<'a>(&'a Held);
 
 impl<'a> Settling<'a> {
     pub(crate) fn begin(held: &'a Held) -> Self {
-        held.settling.store(true, Ordering::SeqCst);
+        held.settlings.fetch_add(1, Ordering::SeqCst);
         Self(held)
     }
 }
 
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
-        self.0.settling.store(false, Ordering::SeqCst);
+        self.0.settlings.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -39,8 +39,8 @@ pub(crate) struct Held {
     pub(crate) is_suspect: bool,
     pub(crate) cancel: CancellationToken,
     pub(crate) ended: OnceLock<Ended>,
-    /// A settlement is on its way: a stale answer to a renewal may be its success.
-    pub(crate) settling: AtomicBool,
+    /// Settlements on their way: a stale answer to a renewal may be the success of one.
+    pub(crate) settlings: AtomicUsize,
     pub(crate) claimed_at: Instant,
     times: Mutex<Times>,
 }
@@ -60,7 +60,7 @@ impl Held {
             is_suspect,
             cancel: CancellationToken::new(),
             ended: OnceLock::new(),
-            settling: AtomicBool::new(false),
+            settlings: AtomicUsize::new(0),
             claimed_at,
             times: Mutex::new(Times { renewed_at: claimed_at, ends_at }),
         })

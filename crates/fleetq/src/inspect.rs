@@ -69,6 +69,8 @@ pub struct Totals {
     pub flushed: u64,
     /// Removed unfinished because their owner is gone.
     pub discarded: u64,
+    /// Ids that were found where their job was not, and dropped.
+    pub orphans: u64,
     /// Times that Redis's clock was found set back.
     pub clock_set_back: u64,
 }
@@ -186,6 +188,7 @@ impl Queue {
             redriven: total("redriven"),
             flushed: total("flushed"),
             discarded: total("discarded"),
+            orphans: total("orphans"),
             clock_set_back: total("clock_set_back"),
         };
         let mode = Mode::read(meta.get("mode"));

@@ -118,6 +118,14 @@ impl Leases {
         !self.registered().suspects.is_empty()
     }
 
+    /// Tells a holder that its lease is lost.
+    pub(crate) fn lost(&self, held: &Held) {
+        if held.end(Ended::LeaseLost) {
+            add(&self.counters.leases_lost, 1);
+            tracing::warn!(job = %held.lease.id, token = held.lease.token, "lease lost");
+        }
+    }
+
     /// Asks every holder to hand its job back; the leases are kept meanwhile.
     pub(crate) fn interrupt(&self) {
         for held in self.registered().kept.values() {
@@ -188,13 +196,10 @@ async fn renew_all(queue: &Queue, leases: &Leases) -> Result<(), QueueError> {
         }
         let gone = leases.registered().kept.remove(&held.lease.token).is_none();
         // Released meanwhile, or being settled right now: then stale is what success looks like.
-        if gone || held.settling.load(Ordering::SeqCst) {
+        if gone || held.settlings.load(Ordering::SeqCst) > 0 {
             continue;
         }
-        if held.end(Ended::LeaseLost) {
-            add(&leases.counters.leases_lost, 1);
-            tracing::warn!(job = %held.lease.id, token = held.lease.token, "lease lost");
-        }
+        leases.lost(held);
     }
     Ok(())
 }

@@ -77,7 +77,13 @@ impl Queue {
     /// # Errors
     /// What Redis says. A reply lost on the way leaves the jobs claimed until their lease ends.
     pub async fn claim(&self, worker: &str, limit: usize) -> Result<Vec<Claim>, QueueError> {
-        Ok(self.claim_batch(worker, limit, limit, Effort::UntilSent).await?.claims)
+        loop {
+            let batch = self.claim_batch(worker, limit, limit, Effort::UntilSent).await?;
+            // A call looks at so many ids and no more; stray ones may have been all of them.
+            if !batch.claims.is_empty() || batch.left == 0 || limit == 0 {
+                return Ok(batch.claims);
+            }
+        }
     }
 
     /// At most `suspects` among them are jobs with one start left and no run that ended.

@@ -16,14 +16,14 @@ even_when_full()
 -- end: where reaps are always far apart, nothing would ever be rescued.
 local meta = redis.call('HMGET', META, 'reaped', 'grace', 'pull')
 local last, grace_until, pull = tonumber(meta[1]) or 0, tonumber(meta[2]) or 0, meta[3]
+-- A clock set back must not stretch the grace.
+if grace_until > NOW + grace then grace_until = 0 end
 if last > 0 and NOW - last > silence and grace_until <= last and held() > 0 then
   grace_until = NOW + grace
   redis.call('HSET', META, 'reaped', whole(NOW), 'grace', whole(grace_until))
 elseif math.abs(NOW - last) >= silence / 4 then
   redis.call('HSET', META, 'reaped', whole(NOW))
 end
--- A clock set back must not stretch the grace.
-if grace_until > NOW + grace then grace_until = 0 end
 
 -- Nor the leases: those given out before end too late by as much. Holders renew theirs by
 -- themselves; what nobody renews is pulled to one lease from now, over as many calls as it takes.

@@ -1,13 +1,14 @@
 //! Removing the jobs of one owner.
 //! Failure: a job of the owner that stays anywhere, a job of another owner that goes, a worker that
-//! still settles what was taken from it.
+//! still settles what was taken from it, a removal that stops half-way.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fleetq::{Lane, NewJob, QueueError, QueueSettings, Settle, Settled};
 
-use crate::harness::{Server, assert_one_place, job};
+use crate::harness::{Server, assert_one_place, claim_one, contents, job};
 
 fn in_lane(id: String, number: usize) -> NewJob {
     job(id).in_lane(Lane::ALL[number % 3])
@@ -96,6 +97,28 @@ async fn a_job_that_cannot_be_caught_is_no_success() {
     assert!(error.to_string().contains("remove them again"), "{error}");
     redis::cmd("RPUSH").arg(lane).arg("look:a:2").exec_async(&mut line).await.unwrap();
     assert_eq!(queue.discard("look:a:").await.unwrap().jobs, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_type_is_found_before_anything_is_removed() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    let mut line = server.raw().await;
+    // Under a cap, whoever waits for room is woken when a held job goes.
+    queue.set_cap(NonZeroU32::new(1)).await.unwrap();
+    queue.enqueue_many(vec![job("look:a:held"), job("look:b:ready")]).await.unwrap();
+    let held = claim_one(&queue, "worker").await;
+    let wake = "{test:work}:wake";
+    redis::pipe().del(wake).set(wake, "not a list").exec_async(&mut line).await.unwrap();
+    let before = contents(&mut line).await;
+    let error = queue.discard("look:a:").await.unwrap_err();
+    assert!(matches!(error, QueueError::WrongType { .. }), "{error}");
+    assert!(error.to_string().contains("{test:work}:wake holds a string"), "{error}");
+    assert!(contents(&mut line).await == before, "something was changed");
+
+    redis::cmd("DEL").arg(wake).exec_async(&mut line).await.unwrap();
+    assert_eq!(queue.discard("look:a:").await.unwrap().claimed, 1);
+    assert_eq!(held.settle(Settle::Done).await.unwrap(), Settled::Stale);
 }
 
 async fn states(line: &mut redis::aio::MultiplexedConnection) -> BTreeSet<String> {

@@ -1,12 +1,14 @@
 //! A Redis that is over its memory limit.
 //! Failure: a running job that loses its lease or cannot be settled because Redis is full, a job
-//! that is lost on the way, a limit that could never be got under again.
+//! that is lost on the way, a limit that could never be got under again, a fleet without a leader.
 
 use std::time::Duration;
 
 use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
-use fleetq::{Claim, FleetBackend, Place, QueueError, Settle, Settled, WorkerOptions};
+use fleetq::{
+    Claim, Enqueued, FleetBackend, LeaderLease, Place, QueueError, Settle, Settled, WorkerOptions,
+};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
 
@@ -81,4 +83,40 @@ async fn a_worker_empties_a_full_server() {
     handle.stop();
     worker.await.unwrap().unwrap();
     assert_eq!(queue.depth().await.unwrap().totals.done, JOBS as u64);
+}
+
+#[tokio::test]
+async fn jobs_that_are_there_already_are_told_of() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    queue.enqueue_many(vec![job("a"), job("b").after(Duration::from_hours(1))]).await.unwrap();
+    let mut line = server.raw().await;
+    limit_memory(&mut line, "1").await;
+    let there = [Enqueued::Duplicate(Place::Ready), Enqueued::Duplicate(Place::Scheduled)];
+    assert_eq!(queue.enqueue(job("a")).await.unwrap(), there[0]);
+    assert_eq!(queue.enqueue_many(vec![job("a"), job("b")]).await.unwrap(), there);
+    let error = queue.enqueue_many(vec![job("a"), job("new")]).await.unwrap_err();
+    assert!(matches!(error, QueueError::Full { .. }), "{error}");
+    let totals = queue.depth().await.unwrap().totals;
+    assert_eq!((totals.enqueued, totals.duplicates), (2, 3));
+    limit_memory(&mut line, "0").await;
+    assert_eq!(assert_one_place(&mut line).await, 2);
+}
+
+#[tokio::test]
+async fn a_full_server_has_a_leader() {
+    let server = Server::start().await;
+    let connection = server.connect().await;
+    limit_memory(&mut server.raw().await, "1").await;
+    let lease = |owner: &str| {
+        LeaderLease::new(&connection, "test", "schedule", owner, Duration::from_mins(1)).unwrap()
+    };
+    let (anna, bert) = (lease("anna"), lease("bert"));
+    let first = anna.acquire().await.unwrap().unwrap();
+    assert_eq!(anna.acquire().await.unwrap(), Some(first), "the same term again");
+    assert_eq!(bert.acquire().await.unwrap(), None);
+    assert!(anna.renew(first).await.unwrap());
+    assert!(anna.release(first).await.unwrap());
+    let second = bert.acquire().await.unwrap().expect("a released lease is free at once");
+    assert!(second.token > first.token && !anna.renew(first).await.unwrap());
 }

@@ -1,6 +1,6 @@
 //! Guarantee 8: Redis may go away.
 //! Failure: a worker that ends, a lease lost to an outage, work that does not resume within a
-//! second, a server that may evict jobs.
+//! second, a server that may evict jobs, a lost job that is never rescued.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -99,4 +99,40 @@ async fn guarantee_8_a_silence_brings_holders_a_grace_and_then_the_lease_ends() 
     assert_eq!(queue.renew(&[claims[0].lease.clone()]).await.unwrap(), [true]);
     let_leases_end(&queue, 1).await;
     assert_eq!(queue.state("lost").await.unwrap().unwrap().place, Place::Ready);
+}
+
+#[tokio::test]
+async fn guarantee_8_reaps_that_are_always_far_apart_still_rescue() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    queue.enqueue(job("lost")).await.unwrap();
+    queue.claim("w", 1).await.unwrap();
+    // Each of these comes after a silence of more than half a lease, within the grace of the last.
+    let mut reaps = Vec::new();
+    while reaps.iter().sum::<usize>() == 0 && reaps.len() < 6 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        reaps.push(queue.reap(10).await.unwrap().returned);
+    }
+    println!("rescued by {} reaps", reaps.len());
+    assert_eq!(reaps.iter().sum::<usize>(), 1, "{reaps:?}");
+    assert_eq!(queue.state("lost").await.unwrap().unwrap().place, Place::Ready);
+}
+
+#[tokio::test]
+async fn guarantee_8_a_clock_set_back_within_a_grace_takes_no_later_grace_away() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    let mut line = server.raw().await;
+    queue.enqueue(job("a")).await.unwrap();
+    let claim = queue.claim("w", 1).await.unwrap().remove(0);
+    let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut line).await.unwrap();
+    // The clock was an hour ahead when a grace began. Later Redis is away for longer than a lease.
+    let (grace, reaped) = ((seconds + 3600) * 1000, (seconds - 5) * 1000);
+    let mut later = redis::pipe();
+    later.hset("{test:work}:meta", "grace", grace).hset("{test:work}:meta", "reaped", reaped);
+    later.zadd("{test:work}:claimed:upload", "a", (seconds - 1) * 1000);
+    later.exec_async(&mut line).await.unwrap();
+    let rescued = queue.reap(10).await.unwrap();
+    assert_eq!(rescued.returned, 0, "its holder had no moment to renew: {rescued:?}");
+    assert_eq!(queue.renew(std::slice::from_ref(&claim.lease)).await.unwrap(), [true]);
 }

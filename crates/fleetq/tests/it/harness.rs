@@ -172,6 +172,23 @@ pub async fn keys(line: &mut MultiplexedConnection) -> BTreeMap<String, String> 
     found
 }
 
+/// Everything that the server holds, as it would be saved.
+pub async fn contents(line: &mut MultiplexedConnection) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for name in keys(line).await.into_keys() {
+        let saved: Vec<u8> = redis::cmd("DUMP").arg(&name).query_async(line).await.unwrap();
+        found.insert(name, saved);
+    }
+    found
+}
+
+/// Calls of scripts since the server was started, by anybody.
+pub async fn script_calls(line: &mut MultiplexedConnection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("commandstats").query_async(line).await.unwrap();
+    let found = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    found.map_or(0, |text| text.split(',').next().unwrap().parse().unwrap())
+}
+
 /// The places of a job by the keys that hold them, and how a record of such a job begins.
 const PLACES: [(&str, &str); 12] = [
     ("ready:interactive", "r i"),

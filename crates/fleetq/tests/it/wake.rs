@@ -1,11 +1,14 @@
 //! An idle worker is woken by the job, not by its timer; a due job needs no new one to be noticed.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
 use fleetq::{Claim, FleetBackend, Settle, WorkerOptions};
-use tokio::sync::mpsc;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::harness::{Server, job, keys, short_lease, until};
 
@@ -83,4 +86,64 @@ async fn a_fleet_is_woken_at_once_and_leaves_no_token() {
     }
     let left: Vec<String> = keys(&mut server.raw().await).await.into_keys().collect();
     assert_eq!(left, ["{test:work}:history", "{test:work}:meta"], "no token is left either");
+}
+
+/// The connections that wait for a token, by their number.
+pub async fn waiting(line: &MultiplexedConnection) -> BTreeSet<String> {
+    let mut list = redis::cmd("CLIENT");
+    list.arg("LIST");
+    let clients: String = list.query_async(&mut line.clone()).await.unwrap();
+    let waiting = clients.lines().filter(|client| client.contains(" flags=b"));
+    waiting.map(|client| client.split(' ').next().unwrap().to_owned()).collect()
+}
+
+type Gated = (Arc<Semaphore>, mpsc::UnboundedSender<Instant>);
+
+async fn wait_at_gate(claim: Claim, gated: Data<Gated>) {
+    let (gate, started) = &*gated;
+    started.send(Instant::now()).unwrap();
+    gate.acquire().await.unwrap().forget();
+    claim.settle(Settle::Done).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_without_a_free_slot_leaves_the_token_to_an_idle_one() {
+    const ROUNDS: usize = 10;
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    let line = server.raw().await;
+    let mut waits = Vec::new();
+    for round in 0..ROUNDS {
+        let gate = Arc::new(Semaphore::new(0));
+        let (sender, mut started) = mpsc::unbounded_channel::<Instant>();
+        let start = |name: String| {
+            let backend = FleetBackend::new(queue.clone(), WorkerOptions::new(&name, 1)).unwrap();
+            let handle = backend.handle();
+            let gated = (Arc::clone(&gate), sender.clone());
+            let worker = WorkerBuilder::new(name).backend(backend).data(gated).build(wait_at_gate);
+            (handle, tokio::spawn(worker.run()))
+        };
+        let full = start(format!("full-{round}"));
+        until("the first worker waits", || async { waiting(&line).await.len() == 1 }).await;
+        let line_of_the_full = waiting(&line).await;
+        queue.enqueue(job(format!("long-{round}"))).await.unwrap();
+        started.recv().await.unwrap();
+        // Redis serves whoever has waited longest: were the first to wait again, it would be that.
+        let idle = start(format!("idle-{round}"));
+        until("the second worker waits", || async {
+            !waiting(&line).await.is_subset(&line_of_the_full)
+        })
+        .await;
+        let added = Instant::now();
+        queue.enqueue(job(format!("short-{round}"))).await.unwrap();
+        waits.push(started.recv().await.unwrap() - added);
+        gate.add_permits(2);
+        for (handle, worker) in [full, idle] {
+            handle.stop();
+            worker.await.unwrap().unwrap();
+        }
+    }
+    waits.sort();
+    println!("pick-up beside a full worker: {waits:?}");
+    assert!(waits[ROUNDS / 2] < Duration::from_secs(1), "the timer needs 2 s: {waits:?}");
 }

@@ -65,6 +65,10 @@ fn generated(cases: u32, longest: usize, rng_seed: RngSeed) -> Counted {
 fn assert_all_happened(totals: &Counted, often: u64) {
     println!("{totals:?}");
     for (name, count) in totals {
+        if name == "orphans" {
+            assert_eq!(*count, 0, "an id was where its job was not");
+            continue;
+        }
         assert!(*count >= often, "{name} happened {count} times of {often}: {totals:?}");
     }
 }

@@ -87,7 +87,7 @@ impl Model {
     /// went back, where that was more than a second.
     fn note_the_reaper(&mut self) -> Option<Millis> {
         let since = self.state.reaped.map(|last| self.now - last);
-        let seen_its_end = self.state.grace_until.is_none_or(|end| Some(end) <= self.state.reaped);
+        let seen_its_end = self.grace().is_none_or(|end| Some(end) <= self.state.reaped);
         let silence = since.is_some_and(|since| since > SILENCE) && seen_its_end;
         if silence && self.state.count(Place::Claimed) > 0 {
             self.state.grace_until = Some(self.now + GRACE);
