@@ -39,7 +39,6 @@ const PROGRESS_LIFETIME_SECONDS: u64 = 30;
 #[error("Redis could not be asked to {doing}: {cause}")]
 pub struct BoardError {
     doing: &'static str,
-    #[source]
     cause: redis::RedisError,
 }
 

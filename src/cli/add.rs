@@ -193,6 +193,11 @@ async fn record(
 async fn tell_of_queue(client: &Client, added: &Added) -> anyhow::Result<()> {
     let until = "`eyefleet queue resume analyze`";
     match client.analyze.depth().await?.mode {
+        _ if added.held == 1 => {
+            eprintln!(
+                "queue analyze is being drained: 1 photo is recorded and waits until {until}"
+            );
+        }
         _ if added.held > 0 => eprintln!(
             "queue analyze is being drained: {} photos are recorded and wait until {until}",
             added.held

@@ -63,11 +63,11 @@ impl Client {
         let redis_url = config.redis_url.as_ref().context("REDIS_URL is not set")?;
         let catalog =
             Catalog::open_within(config.database_url.expose(), clock.clone(), patience).await?;
-        let board = Board::open(redis_url.expose(), &config.namespace)?;
         let options = ConnectOptions { wait_at_open: patience, ..ConnectOptions::default() };
         let unusable = || format!("cannot use the Redis at {}", redis_url.masked());
         let connection =
             fleetq::connect(redis_url.expose(), options).await.with_context(unusable)?;
+        let board = Board::open(redis_url.expose(), &config.namespace).with_context(unusable)?;
         let settings = QueueSettings {
             lease: config.lease,
             starts_max: config.starts_max,

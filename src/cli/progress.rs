@@ -57,6 +57,11 @@ impl Progress {
         self.bar.set_length(total);
     }
 
+    /// A line for a person to read, above the bar.
+    pub fn note(&self, text: &str) {
+        self.bar.suspend(|| eprintln!("{text}"));
+    }
+
     fn total(&self) -> u64 {
         self.bar.length().unwrap_or_default()
     }
@@ -68,7 +73,8 @@ impl Progress {
         if self.lines || std::io::stderr().is_terminal() && !self.bar.is_hidden() {
             let took = self.started.elapsed().as_secs_f64();
             let rate = if took > 0.0 { done as f64 / took } else { 0.0 };
-            eprintln!("{:>10} {done} {} in {took:.1} s ({rate:.0}/s)", self.label, self.unit);
+            let unit = if done == 1 { self.unit.trim_end_matches('s') } else { self.unit };
+            eprintln!("{:>10} {done} {unit} in {took:.1} s ({rate:.0}/s)", self.label);
         }
     }
 }

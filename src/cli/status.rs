@@ -6,7 +6,7 @@ use std::time::Duration;
 use fleetq::Mode;
 
 use super::args::LibraryArgs;
-use super::queue::span;
+use super::queue::{rate, span};
 use super::{Client, Exit};
 use crate::board::{WatchFacts, WatchState};
 use crate::catalog::CatalogError;
@@ -92,13 +92,12 @@ fn queue_note(name: &str, queue: &QueueAnswer) -> String {
     if let Some(cap) = queue.cap {
         notes.push(format!("{cap} at once"));
     }
-    let unfinished = queue.ready + queue.scheduled + queue.claimed;
-    if unfinished > 0
+    if queue.ready + queue.claimed > 0
         && queue.jobs_per_second > 0.0
         && let Some(eta) = queue.eta_seconds
     {
         let left = span(Duration::from_secs_f64(eta));
-        notes.push(format!("{:.1} jobs/s, about {left} left", queue.jobs_per_second));
+        notes.push(format!("{}, about {left} left", rate(queue.jobs_per_second)));
     }
     if notes.is_empty() { String::new() } else { format!("  {}", notes.join(", ")) }
 }

@@ -151,7 +151,8 @@ impl AnalyzeImage {
         match read.await {
             Ok(result) => Ok(result?),
             Err(panic) => {
-                Err(JobError::new(Fate::Poison, format!("reading {}: {panic}", self.path)))
+                let why = format!("reading it broke: {panic}");
+                Err(JobError::new(Fate::Poison, why).about(&self.path))
             }
         }
     }
@@ -169,7 +170,8 @@ impl AnalyzeImage {
             (seen, Some(enriched))
         });
         work.await.map_err(|panic| {
-            JobError::new(Fate::Poison, format!("enriching {}: {panic}", self.path))
+            let why = format!("enriching it broke: {panic}");
+            JobError::new(Fate::Poison, why).about(&self.path)
         })
     }
 }

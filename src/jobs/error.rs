@@ -16,6 +16,8 @@ pub struct JobError {
     pub fate: Fate,
     /// Input, cause and next step, in the words of the room that failed.
     pub message: String,
+    /// The input that [`JobError::about`] put in front of the message.
+    pub(super) input: Option<String>,
     /// The causes below it, outermost first.
     pub chain: Vec<String>,
     /// When to try again, where the failure itself knows. With [`Fate::Away`] it says as well that
@@ -26,14 +28,24 @@ pub struct JobError {
 impl JobError {
     /// A failure of class `fate` that says `message`.
     pub fn new(fate: Fate, message: impl Into<String>) -> Self {
-        Self { fate, message: message.into(), chain: Vec::new(), retry_after: None }
+        Self { fate, message: message.into(), input: None, chain: Vec::new(), retry_after: None }
     }
 
     /// The same failure, with the input that the failing room did not know.
     #[must_use]
     pub fn about(mut self, input: &impl std::fmt::Display) -> Self {
+        let input = input.to_string();
         self.message = format!("{input}: {}", self.message);
+        self.input = Some(input);
         self
+    }
+
+    /// The message without the input: for a dead letter, which names its input itself, so that
+    /// those of the same cause read the same.
+    pub(super) fn without_input(&self) -> &str {
+        let input = self.input.as_deref();
+        let rest = input.and_then(|input| self.message.strip_prefix(input)?.strip_prefix(": "));
+        rest.unwrap_or(&self.message)
     }
 
     /// Something newer has written: nothing to do any more.
@@ -104,6 +116,15 @@ mod tests {
         assert!(folder.is_of_one_library(), "{folder}");
         let database = crate::catalog::CatalogError::Busy { cause: "x".into() };
         assert!(!JobError::from(database).is_of_one_library());
+    }
+
+    #[test]
+    fn a_failure_reads_the_same_for_every_input() {
+        let slow = JobError::new(Fate::Poison, "decoding took longer than 30 s");
+        assert_eq!(slow.without_input(), "decoding took longer than 30 s");
+        let slow = slow.about(&"2024/a.jpg");
+        assert_eq!(slow.message, "2024/a.jpg: decoding took longer than 30 s");
+        assert_eq!(slow.without_input(), "decoding took longer than 30 s");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod away;
 mod error;
 mod export_snapshot;
 mod origin;
+mod read;
 mod runner;
 mod train_generation;
 
@@ -23,6 +24,7 @@ pub use away::Away;
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use origin::{Origin, Source};
+pub use read::read_job;
 pub use runner::{Decision, Ended, decide, run_claim};
 pub use train_generation::{TrainDeps, TrainGeneration};
 

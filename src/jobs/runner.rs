@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::origin::trace_id;
-use super::{Attempt, Away, Budget, Done, Job, JobError, owner};
+use super::{Attempt, Away, Budget, Done, Job, JobError, owner, read_job};
 use crate::fate::Fate;
 use crate::names::Fence;
 use crate::telemetry::metrics;
@@ -56,8 +56,8 @@ pub enum Ended {
     OutOfTime,
     /// Its lease went to somebody else.
     LeaseLost,
-    /// Its payload does not decode.
-    Undecodable(String),
+    /// It is no job that this worker can read.
+    Unreadable(JobError),
 }
 
 /// The pure rule from the end of a run to what is done about it.
@@ -70,7 +70,7 @@ pub fn decide(ended: &Ended, failed_before: u32, budget: Budget, jitter: f64) ->
         Ended::Returned(Ok(Done::Skipped(_))) => return Decision::Finish("skipped"),
         Ended::Returned(Err(error)) => error,
         Ended::LeaseLost => return Decision::Drop,
-        Ended::Panicked(_) | Ended::Undecodable(_) => return Decision::Quarantine,
+        Ended::Panicked(_) | Ended::Unreadable(_) => return Decision::Quarantine,
         // A job that hangs is given its remaining attempts: the world may have been slow.
         Ended::OutOfTime => return retry_or_give_up(failed_before, budget, jitter, None),
     };
@@ -137,12 +137,12 @@ pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>
             request: claim.id.clone(),
             traceparent: claim.traceparent().map(str::to_owned),
         };
-        let (job, ended) = match decode::<J>(&claim) {
+        let (job, ended) = match read_job::<J>(&claim.kind, claim.payload.as_ref()) {
             Ok(job) => {
                 let ended = run_under_budget(&job, &deps, &attempt, &claim).await;
                 (Some(job), ended)
             }
-            Err(why) => (None, Ended::Undecodable(why)),
+            Err(error) => (None, Ended::Unreadable(error)),
         };
         let decision = decide(&ended, claim.attempts, J::BUDGET, jitter(&claim));
         let outcome = apply(&claim, job.as_ref(), &deps, &attempt, &ended, &decision, &away).await;
@@ -175,15 +175,6 @@ fn note_start<J: Job>(claim: &Claim) {
     ::metrics::histogram!(metrics::JOB_WAIT_SECONDS, "kind" => J::NAME)
         .record(claim.waited.as_secs_f64());
     ::metrics::gauge!(metrics::JOBS_RUNNING, "kind" => J::NAME).increment(1.0);
-}
-
-fn decode<J: Job>(claim: &Claim) -> Result<J, String> {
-    if claim.kind != J::NAME {
-        return Err(format!("a job of kind {:?} lies in the queue of {:?}", claim.kind, J::NAME));
-    }
-    serde_json::from_slice(claim.payload.as_ref()).map_err(|error| {
-        format!("the payload of {} {:?} does not decode: {error}", J::NAME, claim.id)
-    })
 }
 
 /// The queue watches lease, budget and shutdown, and fires one cancellation for all three.
@@ -229,13 +220,12 @@ fn jitter(claim: &Claim) -> f64 {
 fn reason_of<J: Job>(ended: &Ended) -> String {
     match ended {
         Ended::Returned(Ok(_)) => String::new(),
-        Ended::Returned(Err(error)) => error.message.clone(),
+        Ended::Returned(Err(error)) | Ended::Unreadable(error) => error.message.clone(),
         Ended::Panicked(text) => format!("{} panicked: {text}", J::NAME),
         Ended::OutOfTime => {
             format!("{} took longer than its {} s", J::NAME, J::BUDGET.wall_clock.as_secs())
         }
         Ended::LeaseLost => "the lease went to another worker".to_owned(),
-        Ended::Undecodable(why) => why.clone(),
     }
 }
 
@@ -251,7 +241,7 @@ async fn apply<J: Job>(
 ) -> &'static str {
     let cause = reason_of::<J>(ended);
     let chain = match ended {
-        Ended::Returned(Err(error)) => error.chain.clone(),
+        Ended::Returned(Err(error)) | Ended::Unreadable(error) => error.chain.clone(),
         _ => Vec::new(),
     };
     let (outcome, settle) = match decision {
@@ -281,6 +271,10 @@ async fn apply<J: Job>(
             if let Err(error) = give_up(job, deps, attempt, &cause).await {
                 tracing::warn!(%error, "the reason could not be recorded on the photo");
             }
+            let cause = match ended {
+                Ended::Returned(Err(error)) => error.without_input().to_owned(),
+                _ => cause,
+            };
             ("quarantined", Settle::Dead { cause, chain })
         }
         Decision::GiveBack => ("given_back", Settle::GiveBack),
@@ -376,7 +370,7 @@ mod tests {
             (failed(Fate::Interrupted), Decision::GiveBack),
             (failed(Fate::Superseded), Decision::Drop),
             (Ended::Panicked("boom".into()), Decision::Quarantine),
-            (Ended::Undecodable("not json".into()), Decision::Quarantine),
+            (Ended::Unreadable(JobError::new(Fate::Poison, "x")), Decision::Quarantine),
             (Ended::OutOfTime, Decision::Retry(Duration::from_millis(500))),
             (Ended::LeaseLost, Decision::Drop),
         ];

@@ -3,10 +3,11 @@
 //! What must stay true: while a photo waits, reconciliation offers it; so one whose job is
 //! quarantined is failed with the cause, and waits again only when its job is brought back.
 
-use fleetq::JobState;
+use fleetq::{DeadFilter, JobState, Queue};
 
-use crate::catalog::{Catalog, Stage, StageState, Stored};
-use crate::jobs::{AnalyzeImage, Job, JobError};
+use super::analyze_job;
+use crate::catalog::{Catalog, Stage, StageState, Stored, WaitingImage};
+use crate::jobs::{AnalyzeImage, Job, JobError, Origin, offer};
 use crate::names::{Fence, ImageId, LibraryId, Revision};
 
 /// Records on the photo of this dead letter that it was quarantined, where it still waits: a worker
@@ -40,6 +41,34 @@ pub async fn reopen(catalog: &Catalog, letter: &JobState) -> Result<bool, JobErr
     }
     let reset = catalog.reset_stages(&job.library, &[job.image], &failed).await?;
     Ok(reset > 0)
+}
+
+/// Gives the photo of this dead letter a new job, made from what the catalogue knows, and forgets the
+/// letter: for one whose own job cannot be read any more. Answers whether it did; it does not where
+/// the photo has other content meanwhile, or nothing of it is left to do.
+///
+/// # Errors
+/// When the catalogue or Redis is away. Once the letter is gone the photo waits without a job, and
+/// reconciliation offers it.
+pub async fn replace(
+    catalog: &Catalog,
+    queue: &Queue,
+    letter: &JobState,
+    origin: &Origin,
+) -> Result<bool, JobError> {
+    let Some(job) = photo_of(letter) else { return Ok(false) };
+    reopen(catalog, letter).await?;
+    if !catalog.is_waiting(&job.library, &job.image, job.revision).await? {
+        return Ok(false);
+    }
+    let Some(photo) = catalog.image(&job.library, &job.image).await? else { return Ok(false) };
+    let waiting = WaitingImage { image: job.image, path: photo.path, revision: job.revision };
+    let new = analyze_job(&job.library, &waiting, letter.lane, origin);
+    // It holds the id that the new job needs.
+    queue.flush(&DeadFilter::Id(letter.id.clone())).await?;
+    // A queue that is being drained takes it later, from reconciliation.
+    offer(queue, vec![new]).await?;
+    Ok(true)
 }
 
 /// Records that this image's job was quarantined; `false` where something newer has written.
@@ -79,8 +108,12 @@ pub fn photo_of(letter: &JobState) -> Option<LetterPhoto> {
     let mut parts = rest.splitn(3, ':');
     let library = parts.next()?.parse().ok()?;
     let revision = Revision(parts.next()?.parse().ok()?);
-    let image = parts.next()?.parse().ok()?;
-    Some(LetterPhoto { library, image, revision })
+    let image = parts.next()?;
+    let is_hash = image.strip_prefix("sha256-").is_some_and(|hash| hash.len() == 64);
+    if is_hash {
+        return None;
+    }
+    Some(LetterPhoto { library, image: image.parse().ok()?, revision })
 }
 
 #[cfg(test)]
@@ -105,6 +138,7 @@ mod tests {
             token: 1,
             worker: "w".to_owned(),
             enqueued_at: UNIX_EPOCH,
+            ready_at: UNIX_EPOCH,
             until: None,
             failure: None,
         }
@@ -122,6 +156,8 @@ mod tests {
         assert_eq!(whole.as_ref().map(|photo| photo.revision), Some(Revision(7)));
         assert_eq!(photo_of(&letter(&job.id(), "{\"lib")), whole);
         assert_eq!(photo_of(&letter(&job.id(), "")), whole);
+        let long = AnalyzeImage { image: "x".repeat(300).parse().unwrap(), ..job };
+        assert_eq!(photo_of(&letter(&long.id(), "")), None, "its id is a hash");
         for id in
             ["analyze-image", "analyze-image:main", "analyze-image:main:x:a", "other:main:1:a"]
         {

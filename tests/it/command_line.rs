@@ -24,6 +24,16 @@ fn a_redis_that_is_away_is_named_without_its_password() {
 }
 
 #[test]
+fn a_redis_url_that_is_none_is_told_once_with_what_to_write() {
+    let data = tempfile::tempdir().unwrap();
+    let wrong = run(eyefleet(data.path()).args(["queue", "status"]).env("REDIS_URL", "foo"));
+    assert_eq!(wrong.status.code(), Some(1));
+    let said = stderr(&wrong);
+    assert_eq!(said.matches("did not parse").count(), 1, "{said}");
+    assert!(said.contains("write redis://host:port/db"), "{said}");
+}
+
+#[test]
 fn every_problem_in_the_settings_is_told_at_once() {
     let data = tempfile::tempdir().unwrap();
     let wrong = run(eyefleet(data.path())

@@ -5,16 +5,14 @@
 //! or a command that leaves a person without the next step.
 
 mod fleet;
+mod letters;
 
 use std::process::Command;
 
-use eyefleet::board::Board;
 use eyefleet::catalog::Catalog;
 use eyefleet::clock::Clock;
 use eyefleet::names::LibraryId;
-use eyefleet::reconcile::{Pass, Reconciler};
 use fleetq::{Claim, ConnectOptions, NewJob, Queue, QueueSettings, Settle};
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -91,11 +89,6 @@ impl Place {
     }
 }
 
-async fn die(claim: &Claim, cause: &str) {
-    let chain = vec!["the pixels".to_owned(), "the disk".to_owned()];
-    claim.settle(Settle::Dead { cause: cause.to_owned(), chain }).await.unwrap();
-}
-
 #[test]
 fn a_queue_is_paused_resumed_capped_and_closed() {
     let place = Place::new();
@@ -117,13 +110,21 @@ fn a_queue_is_paused_resumed_capped_and_closed() {
 
     let (code, said) = place.queue(&["cap", "export", "3"]);
     assert_eq!(code, Some(0));
-    assert!(said.contains("in the whole fleet: 3"), "{said}");
+    assert!(said.contains("3 jobs at most, in the whole fleet"), "{said}");
     assert_eq!(place.json(&["status", "export"])["export"]["cap"], 3);
     assert_eq!(place.json(&["cap", "export", "none"])["cap"], Value::Null);
     assert_eq!(place.json(&["status", "export"])["export"]["cap"], Value::Null);
     let (code, said) = place.refused(&["cap", "export", "0"]);
     assert_eq!(code, Some(2));
-    assert!(said.contains("eyefleet queue pause"), "{said}");
+    assert!(said.contains("eyefleet queue pause") && said.contains("from 1 to"), "{said}");
+    for wrong in [["cap", "export", "-1"].as_slice(), &["cap", "export", "4294967296"]] {
+        let (code, said) = place.refused(wrong);
+        assert_eq!(code, Some(2));
+        assert!(said.contains(wrong[2]) && said.contains("from 1 to 4294967295"), "{said}");
+    }
+    let (code, said) = place.refused(&["status", "--history", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("'x'") && said.contains("from 0 to 1000"), "{said}");
 
     let (code, said) = place.queue(&["drain", "export"]);
     assert_eq!(code, Some(0));
@@ -165,6 +166,26 @@ async fn a_drain_ends_with_the_last_job_or_with_whoever_opens_the_queue() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_nobody_works_for_says_so_and_waits() {
+    let place = Place::new();
+    let queue = place.open("export").await;
+    queue.enqueue(NewJob::new("a", "odd", "{}")).await.unwrap();
+    let log = place.folder.path().join("drain.log");
+    let mut command = place.command();
+    command.args(["queue", "drain", "export"]).stderr(std::fs::File::create(&log).unwrap());
+    let mut draining = Running::start(&mut command);
+    let said = wait_for("the hint", || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        said.contains("still waiting").then_some(said)
+    });
+    assert!(said.contains("no worker takes the 1 job of queue export"), "{said}");
+    assert!(said.contains("`eyefleet run export`"), "{said}");
+    assert!(draining.0.try_wait().unwrap().is_none(), "it gave up");
+    queue.claim("w-1", 1).await.unwrap().remove(0).settle(Settle::Done).await.unwrap();
+    assert_eq!(draining.end(), Some(0));
+}
+
 #[tokio::test]
 async fn a_closed_queue_is_told_with_the_command_that_opens_it() {
     let place = Place::new();
@@ -183,6 +204,9 @@ async fn a_closed_queue_is_told_with_the_command_that_opens_it() {
     assert_eq!(place.open("analyze").await.depth().await.unwrap().unfinished(), 0);
     let waiting = place.catalog().await.waiting_count(&LibraryId::main()).await.unwrap();
     assert_eq!(waiting, 2);
+    assert_eq!(place.json(&["drain", "analyze"])["photos_waiting"], 2);
+    let (_, said) = place.queue(&["drain", "analyze"]);
+    assert!(said.contains("2 photos of the catalogue wait until then"), "{said}");
 
     place.queue(&["drain", "export", "--no-wait"]);
     let export = run(place.command().arg("export"));
@@ -195,168 +219,6 @@ async fn a_closed_queue_is_told_with_the_command_that_opens_it() {
     photos(&place.folder.path().join("more"), 3);
     let said = stderr(&add("more"));
     assert!(said.contains("queue analyze is paused"), "{said}");
-}
-
-#[tokio::test]
-async fn dead_letters_are_listed_shown_brought_back_and_forgotten() {
-    let place = Place::new();
-    let queue = place.open("export").await;
-    let payload = format!("{{\"long\":\"{}\"}}", "x".repeat(2000));
-    let job = |id: &str| {
-        NewJob::new(id, "odd", payload.as_str()).from_source("story").with_traceparent(TRACEPARENT)
-    };
-    queue.enqueue_many(["a", "b", "c"].map(job).into()).await.unwrap();
-    for claim in queue.claim("w-1", 3).await.unwrap() {
-        die(&claim, if claim.id == "c" { "it is green" } else { "it is blue" }).await;
-    }
-
-    let letters = place.json(&["dead", "export"]);
-    let letter = letters.as_array().unwrap().iter().find(|it| it["id"] == "c").unwrap();
-    for (key, value) in [
-        ("kind", Value::from("odd")),
-        ("how", "dead".into()),
-        ("cause", "it is green".into()),
-        ("attempts", 1.into()),
-        ("starts", 1.into()),
-        ("worker", "w-1".into()),
-    ] {
-        assert_eq!(letter[key], value, "{key}: {letter}");
-    }
-    assert!(letter["died_at"].as_str().unwrap().parse::<Timestamp>().is_ok(), "{letter}");
-    let (_, said) = place.queue(&["dead", "export", "--limit", "1"]);
-    assert!(said.contains("1 of 3 dead letters"), "{said}");
-    let causes = place.json(&["dead", "export", "--by-cause"]);
-    assert_eq!((&causes[0]["cause"], &causes[0]["jobs"]), (&"it is blue".into(), &2.into()));
-    let (_, said) = place.queue(&["dead", "export", "--by-cause"]);
-    assert!(said.lines().next().unwrap().contains("2  dead         it is blue"), "{said}");
-
-    let shown = place.json(&["show", "export", "c"]);
-    assert_eq!((&shown["place"], &shown["lane"]), (&"dead".into(), &"upload".into()));
-    assert_eq!(shown["payload"]["long"].as_str().unwrap().len(), 2000);
-    assert_eq!((&shown["meta"]["source"], &shown["worker"]), (&"story".into(), &"w-1".into()));
-    assert_eq!(shown["meta"]["traceparent"], TRACEPARENT);
-    assert_eq!(shown["failure"]["chain"], serde_json::json!(["the pixels", "the disk"]));
-    let (_, said) = place.queue(&["show", "export", "c"]);
-    assert!(said.contains("because      the disk") && said.contains(TRACEPARENT), "{said}");
-    assert!(said.len() < 1500, "the payload is not shortened: {said}");
-
-    assert_eq!(place.json(&["redrive", "export", "a"])["redriven"], 1);
-    assert_eq!(place.json(&["show", "export", "a"])["place"], "ready");
-    let (code, said) = place.queue(&["redrive", "export", "--cause", "blue"]);
-    assert_eq!(code, Some(0));
-    assert!(said.contains("1 dead letter of queue export"), "{said}");
-    for nothing in [["redrive", "export", "a"].as_slice(), &["redrive", "export", "--cause", "red"]]
-    {
-        let (code, said) = place.refused(nothing);
-        assert_eq!(code, Some(3));
-        assert!(said.contains("`eyefleet queue dead export"), "{said}");
-    }
-    let (code, said) = place.refused(&["flush", "export", "--all"]);
-    assert_eq!(code, Some(2));
-    assert!(said.contains("--yes"), "{said}");
-    assert_eq!(place.json(&["status", "export"])["export"]["dead"], 1);
-    assert_eq!(place.json(&["flush", "export", "--all", "--yes"])["flushed"], 1);
-    let (code, said) = place.refused(&["show", "export", "c"]);
-    assert_eq!(code, Some(3));
-    assert!(said.contains("its last run ended as dead by w-1"), "{said}");
-    let (code, said) = place.refused(&["show", "export", "nobody"]);
-    assert_eq!(code, Some(3));
-    assert!(said.contains("was never added"), "{said}");
-
-    let status = place.json(&["status", "export", "--history", "5"]);
-    let export = &status["export"];
-    assert_eq!((&export["ready"], &export["dead"]), (&2.into(), &0.into()));
-    assert_eq!(export["lanes"]["upload"]["ready"], 2);
-    assert_eq!(
-        (&export["totals"]["redriven"], &export["totals"]["flushed"]),
-        (&2.into(), &1.into())
-    );
-    assert_eq!(export["history"].as_array().unwrap().len(), 3);
-    let (_, said) = place.queue(&["status", "export", "--history", "1"]);
-    assert!(said.contains("  dead        20") && said.contains("by w-1"), "{said}");
-}
-
-/// A whole walk of a leader that has just begun.
-async fn walk(place: &Place, now: Timestamp) -> Pass {
-    let (catalog, queue) = (place.catalog().await, place.open("analyze").await);
-    let board = Board::open(&place.redis.url(), "eyefleet").unwrap();
-    let mut reconciler = Reconciler::default();
-    loop {
-        if let Some(pass) = reconciler.step(&catalog, &board, &queue, now).await.unwrap() {
-            return pass;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_catalogue_says_what_became_of_a_photo_whose_job_died() {
-    let place = Place::new();
-    let claims = place.claimed_photos(3).await;
-    for claim in &claims {
-        die(claim, "it aborts the process").await;
-    }
-    let images: Vec<String> = claims
-        .iter()
-        .map(|claim| {
-            let payload: Value = serde_json::from_slice(&claim.payload).unwrap();
-            payload["image"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    // Redis was empty, so the first walk offers everything and tells of what is dead.
-    let now = Clock::system().now();
-    assert_eq!(walk(&place, now).await.quarantined, 3);
-    assert_eq!(place.show(&images[0])["stages"]["embed"]["state"], "failed");
-
-    // Brought back, it waits again; a worker looks at it.
-    assert_eq!(place.json(&["redrive", "analyze", &claims[0].id])["redriven"], 1);
-    assert_eq!(place.show(&images[0])["stages"]["embed"]["state"], "waiting");
-    let _worker = Running::start(place.command().args(["run", "analyze"]));
-    wait_for("the second look", || {
-        (place.show(&images[0])["stages"]["embed"]["state"] == "done").then_some(())
-    });
-
-    // Forgotten, it stays failed and is not offered again.
-    assert_eq!(place.json(&["flush", "analyze", &claims[1].id, "--yes"])["flushed"], 1);
-    let later = now + SignedDuration::from_mins(5);
-    assert_eq!(walk(&place, later).await, Pass::default());
-    assert_eq!(place.show(&images[1])["stages"]["embed"]["state"], "failed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flush_tells_the_catalogue_what_nobody_had_told_it() {
-    let place = Place::new();
-    // The epoch stands: from now on a walk offers what waits for long.
-    walk(&place, Clock::system().now()).await;
-    let claims = place.claimed_photos(2).await;
-    for claim in &claims {
-        die(claim, "it aborts the process").await;
-    }
-    assert_eq!(place.json(&["flush", "analyze", "--cause", "aborts", "--yes"])["flushed"], 2);
-    let catalog = place.catalog().await;
-    let counts = catalog.counts(&LibraryId::main()).await.unwrap();
-    assert_eq!((counts.waiting, counts.failed), (0, 2));
-    assert!(counts.failures[0].reason.contains("it aborts the process"));
-    let later = Clock::system().now() + SignedDuration::from_mins(5);
-    assert_eq!(walk(&place, later).await, Pass::default(), "they are offered again");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flush_of_what_cannot_be_read_tells_the_catalogue_by_its_id() {
-    let place = Place::new();
-    walk(&place, Clock::system().now()).await;
-    let claims = place.claimed_photos(1).await;
-    claims[0].settle(Settle::Done).await.unwrap();
-    let queue = place.open("analyze").await;
-    let broken = fleetq::NewJob::new(claims[0].id.clone(), "analyze-image", "{no json");
-    queue.enqueue(broken).await.unwrap();
-    let claims = queue.claim("w-1", 1).await.unwrap();
-    die(&claims[0], "its payload cannot be read").await;
-    let said = place.json(&["flush", "analyze", "--all", "--yes"]);
-    assert_eq!((&said["flushed"], &said["untold"]), (&1.into(), &0.into()));
-    let counts = place.catalog().await.counts(&LibraryId::main()).await.unwrap();
-    assert_eq!((counts.waiting, counts.failed), (0, 1));
-    let later = Clock::system().now() + SignedDuration::from_mins(5);
-    assert_eq!(walk(&place, later).await, Pass::default(), "it is offered again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

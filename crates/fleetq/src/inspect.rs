@@ -259,6 +259,7 @@ fn read_state((id, record, body, note, until): LookRow) -> JobState {
         token: record.token,
         worker: record.worker.to_owned(),
         enqueued_at: at_millis(record.enqueued),
+        ready_at: at_millis(record.ready),
         until: (until > 0).then(|| at_millis(until)),
         failure: read_note(&String::from_utf8_lossy(&note)),
     }

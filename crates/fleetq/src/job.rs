@@ -205,6 +205,8 @@ pub struct JobState {
     pub worker: String,
     /// When it was added, in Redis's time.
     pub enqueued_at: SystemTime,
+    /// Since when it was ready last, or will be where it is scheduled.
+    pub ready_at: SystemTime,
     /// Scheduled: when it is due. Claimed: when the lease ends. Dead: when it died.
     pub until: Option<SystemTime>,
     /// The wall-clock limit of each run, where the job has its own.

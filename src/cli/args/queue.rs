@@ -1,6 +1,7 @@
 //! The words of `eyefleet queue`.
 
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -71,7 +72,7 @@ pub struct QueueStatusArgs {
     /// Queue in question (default: all).
     pub queue: Option<QueueName>,
     /// Also show the last N runs that ended.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = runs, allow_negative_numbers = true)]
     pub history: u64,
 }
 
@@ -91,7 +92,7 @@ pub struct QueueDeadArgs {
     /// Queue in question.
     pub queue: QueueName,
     /// Most dead letters to show.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = letters, allow_negative_numbers = true)]
     pub limit: u64,
     /// Count all of them by cause.
     #[arg(long, conflicts_with = "limit")]
@@ -153,7 +154,7 @@ pub struct QueueCapArgs {
     /// Queue in question.
     pub queue: QueueName,
     /// Most jobs at once, or `none`: no limit but the workers' slots.
-    #[arg(value_parser = cap, value_name = "N|none")]
+    #[arg(value_parser = cap, value_name = "N|none", allow_negative_numbers = true)]
     pub cap: Cap,
 }
 
@@ -162,12 +163,28 @@ pub struct QueueCapArgs {
 pub struct Cap(pub Option<NonZeroU32>);
 
 fn cap(text: &str) -> Result<Cap, String> {
+    let range = format!("give a whole number from 1 to {}, or none for no limit", u32::MAX);
     match text.parse::<u32>().map(NonZeroU32::new) {
         Ok(Some(jobs)) => Ok(Cap(Some(jobs))),
-        Ok(None) => Err("a cap of 0 is a pause: `eyefleet queue pause` says so".to_owned()),
+        Ok(None) => Err(format!(
+            "a cap of 0 is a pause: `eyefleet queue pause QUEUE` does that; else {range}"
+        )),
         Err(_) if text == "none" => Ok(Cap(None)),
-        Err(_) => Err("give a number from 1, or none".to_owned()),
+        Err(_) => Err(range),
     }
+}
+
+fn runs(text: &str) -> Result<u64, String> {
+    number(text, 0..=1000)
+}
+
+fn letters(text: &str) -> Result<u64, String> {
+    number(text, 1..=1000)
+}
+
+fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("give a whole number from {} to {}", range.start(), range.end()))
 }
 
 #[cfg(test)]
@@ -179,9 +196,18 @@ mod tests {
         assert_eq!(cap("none"), Ok(Cap(None)));
         assert_eq!(cap("12"), Ok(Cap(NonZeroU32::new(12))));
         assert!(cap("0").unwrap_err().contains("pause"));
-        for bad in ["-1", "all", ""] {
-            assert!(cap(bad).is_err(), "{bad:?}");
+        for bad in ["-1", "all", "", "4294967296"] {
+            assert!(cap(bad).unwrap_err().contains("from 1 to 4294967295"), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_number_out_of_its_range_is_told_the_range() {
+        assert_eq!((runs("0"), letters("1000")), (Ok(0), Ok(1000)));
+        for bad in ["x", "-1", "1001", ""] {
+            assert_eq!(runs(bad).unwrap_err(), "give a whole number from 0 to 1000", "{bad:?}");
+        }
+        assert_eq!(letters("0").unwrap_err(), "give a whole number from 1 to 1000");
     }
 
     #[test]

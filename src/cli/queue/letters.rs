@@ -1,42 +1,20 @@
-//! `eyefleet queue redrive` and `flush`: dead letters brought back, or forgotten.
-//!
-//! What must stay true: the catalogue speaks first. A photo whose job is brought back waits again
-//! before a worker can claim it, or the worker would find nothing to do; one whose job is forgotten
-//! says that it failed, or reconciliation would offer it again as if it had never been tried.
+//! `eyefleet queue redrive` and `flush`: which dead letters are meant, whether that is wanted, and what
+//! came of it.
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, IsTerminal, Write};
 
-use fleetq::{DeadFilter, DeadJob, Place};
+use fleetq::DeadFilter;
 use serde_json::json;
 
 use super::super::args::{QueueFlushArgs, QueueName, QueueRedriveArgs, WhichDead};
-use super::super::{Client, Exit, Progress};
-use super::{pick, shortened};
-use crate::reconcile::quarantine;
+use super::super::{Client, Exit};
+use super::condition::step_for_unreadable;
+use super::moving::{Found, Moved, ROUND, Verb, carry_out, find};
+use super::pick;
+use super::words::{counted, shortened};
 
-/// Dead letters looked at in one round: the most that the queue lists.
-const ROUND: usize = 1000;
 /// Characters shown of an id or a cause.
 const SHOWN_MAX: usize = 200;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Redrive,
-    Flush,
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-struct Moved {
-    letters: u64,
-    /// Letters that were meant and stay: their job cannot be read any more.
-    left: u64,
-    /// Forgotten letters that name no photo.
-    untold: u64,
-    /// Older letters could not be looked at behind so many that do not match.
-    hidden: bool,
-}
 
 pub(super) async fn redrive(
     client: &Client,
@@ -48,11 +26,18 @@ pub(super) async fn redrive(
     if json {
         say!(
             "{}",
-            json!({ "queue": name.as_str(), "redriven": moved.letters, "left": moved.left })
+            json!({
+                "queue": name.as_str(),
+                "redriven": moved.letters,
+                "replaced": moved.replaced,
+                "left": moved.left,
+            })
         );
     } else if moved.letters > 0 {
-        let verb = if moved.letters == 1 { "is" } else { "are" };
-        say!("{} of queue {name} {verb} tried again", counted(moved.letters));
+        say!("{} tried again", these(name, moved.letters));
+        if moved.replaced > 0 {
+            say!("  with a new job, because theirs cannot be read: {}", moved.replaced);
+        }
     }
     Ok(exit(name, &filter, &moved))
 }
@@ -63,20 +48,29 @@ pub(super) async fn flush(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let (name, filter) = (args.queue, filter(&args.which));
-    if !args.yes && !confirmed(name, &filter)? {
-        return Ok(Exit::Usage);
+    let mut moved = Moved::default();
+    // Nobody is asked about nothing.
+    let found = find(pick(client, name), &filter).await?;
+    if found.letters.is_empty() {
+        moved.hidden = found.hidden;
+    } else {
+        if !args.yes && !confirmed(name, &filter, &found)? {
+            return Ok(Exit::Usage);
+        }
+        moved = carry_out(client, name, &filter, Verb::Flush, json).await?;
     }
-    let moved = carry_out(client, name, &filter, Verb::Flush, json).await?;
     if json {
         say!(
             "{}",
             json!({ "queue": name.as_str(), "flushed": moved.letters, "untold": moved.untold })
         );
     } else if moved.letters > 0 {
-        let verb = if moved.letters == 1 { "is" } else { "are" };
-        say!("{} of queue {name} {verb} forgotten", counted(moved.letters));
-        if moved.letters > moved.untold && name == QueueName::Analyze {
-            say!("  photos that they were about stay failed: `eyefleet status` shows why");
+        say!("{} forgotten", these(name, moved.letters));
+        match moved.letters - moved.untold.min(moved.letters) {
+            _ if name != QueueName::Analyze => {}
+            0 => {}
+            1 => say!("  the photo that it was about stays failed: `eyefleet status` shows why"),
+            _ => say!("  photos that they were about stay failed: `eyefleet status` shows why"),
         }
         if moved.untold > 0 {
             say!("  naming no photo: {}; what still waits of them is analyzed again", moved.untold);
@@ -85,8 +79,10 @@ pub(super) async fn flush(
     Ok(exit(name, &filter, &moved))
 }
 
-fn counted(letters: u64) -> String {
-    if letters == 1 { "1 dead letter".to_owned() } else { format!("{letters} dead letters") }
+/// The letters as the beginning of a sentence.
+fn these(name: QueueName, letters: u64) -> String {
+    let verb = if letters == 1 { "is" } else { "are" };
+    format!("{} of queue {name} {verb}", counted(letters, "dead letter"))
 }
 
 fn filter(which: &WhichDead) -> DeadFilter {
@@ -97,32 +93,26 @@ fn filter(which: &WhichDead) -> DeadFilter {
     }
 }
 
-/// The same rule as the queue's own.
-fn matches(filter: &DeadFilter, letter: &DeadJob) -> bool {
-    match (filter, &letter.failure) {
-        (DeadFilter::All, _) => true,
-        (DeadFilter::Id(id), _) => *id == letter.id,
-        (DeadFilter::Cause(text), Some(failure)) => {
-            failure.how == *text || failure.cause.contains(text)
-        }
-        (DeadFilter::Cause(_), None) => false,
-    }
-}
-
 /// On a terminal the queue's name is to be typed; elsewhere `--yes` is needed.
-fn confirmed(name: QueueName, filter: &DeadFilter) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        eprintln!("eyefleet: a flush cannot be undone: say --yes where nobody can be asked");
-        return Ok(false);
-    }
+fn confirmed(name: QueueName, filter: &DeadFilter, found: &Found) -> anyhow::Result<bool> {
+    let least = if found.hidden { "at least " } else { "" };
+    let number = found.letters.len() as u64;
     let which = match filter {
-        DeadFilter::All => "all dead letters".to_owned(),
+        DeadFilter::All => format!("all dead letters ({least}{number})"),
         DeadFilter::Id(id) => format!("the dead letter {}", shortened(id, SHOWN_MAX)),
         DeadFilter::Cause(text) => {
-            format!("those with {:?} in their cause", shortened(text, SHOWN_MAX))
+            let letters = counted(number, "dead letter");
+            format!("{least}{letters} with {:?} in the cause", shortened(text, SHOWN_MAX))
         }
     };
-    eprint!("Forget for good: {which} of queue {name}? Type `{name}` to confirm: ");
+    if !std::io::stdin().is_terminal() {
+        eprintln!(
+            "eyefleet: this would forget for good, of queue {name}, {which}: say --yes where nobody \
+             can be asked"
+        );
+        return Ok(false);
+    }
+    eprint!("Forget for good, of queue {name}, {which}? Type `{name}` to confirm: ");
     std::io::stderr().flush()?;
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed)?;
@@ -131,81 +121,6 @@ fn confirmed(name: QueueName, filter: &DeadFilter) -> anyhow::Result<bool> {
         eprintln!("nothing was forgotten");
     }
     Ok(same)
-}
-
-async fn carry_out(
-    client: &Client,
-    name: QueueName,
-    filter: &DeadFilter,
-    verb: Verb,
-    quiet: bool,
-) -> anyhow::Result<Moved> {
-    let queue = pick(client, name);
-    if name == QueueName::Analyze {
-        return with_photos(client, filter, verb, quiet).await;
-    }
-    // Exports and trainings are decided anew from what the catalogue says: nothing to tell it.
-    let letters = match verb {
-        Verb::Redrive => queue.redrive_all(filter).await?,
-        Verb::Flush => queue.flush(filter).await?,
-    };
-    Ok(Moved { letters, ..Moved::default() })
-}
-
-/// Letter by letter, newest first, until a round finds none that it has not met.
-async fn with_photos(
-    client: &Client,
-    filter: &DeadFilter,
-    verb: Verb,
-    quiet: bool,
-) -> anyhow::Result<Moved> {
-    let (queue, catalog) = (&client.analyze, &client.catalog);
-    let label = if verb == Verb::Redrive { "redrive" } else { "flush" };
-    let quiet = quiet || matches!(filter, DeadFilter::Id(_));
-    let mut progress: Option<Progress> = None;
-    let mut moved = Moved::default();
-    // One that dies again at once is not brought back for ever.
-    let mut met = BTreeSet::new();
-    loop {
-        let letters = match filter {
-            DeadFilter::Id(id) => Vec::from_iter(queue.state(id).await?),
-            _ => queue.dead(ROUND).await?,
-        };
-        moved.hidden = letters.len() == ROUND;
-        let mut new = letters;
-        new.retain(|it| {
-            it.place == Place::Dead && matches(filter, it) && met.insert(it.id.clone())
-        });
-        if new.is_empty() {
-            if let Some(progress) = progress {
-                progress.finish();
-            }
-            return Ok(moved);
-        }
-        let total = met.len() as u64;
-        let progress = progress.get_or_insert_with(|| Progress::new(label, "jobs", total, quiet));
-        progress.set_total(total);
-        for letter in new {
-            let id = DeadFilter::Id(letter.id.clone());
-            match verb {
-                // A job without a payload can only be looked at and forgotten: its photo stays as
-                // it is.
-                Verb::Redrive if letter.payload.is_empty() => moved.left += 1,
-                Verb::Redrive => {
-                    quarantine::reopen(catalog, &letter).await?;
-                    let redriven = queue.redrive_all(&id).await?;
-                    moved.letters += redriven;
-                    moved.left += 1 - redriven.min(1);
-                }
-                Verb::Flush => {
-                    moved.untold += u64::from(quarantine::photo_of(&letter).is_none());
-                    quarantine::tell(catalog, &letter).await?;
-                    moved.letters += queue.flush(&id).await?;
-                }
-            }
-            progress.set(moved.letters);
-        }
-    }
 }
 
 /// Nothing that matched is an answer of its own, for scripts too.
@@ -217,11 +132,7 @@ fn exit(name: QueueName, filter: &DeadFilter, moved: &Moved) -> Exit {
         );
     }
     if moved.left > 0 {
-        eprintln!(
-            "eyefleet: {} of queue {name} cannot be brought back, because the job is gone or broken: \
-             `eyefleet queue flush {name} ID` forgets it, a photo that still waits gets a new job",
-            counted(moved.left)
-        );
+        eprintln!("eyefleet: {}", why_left(name, moved.left));
         return if moved.letters > 0 { Exit::Done } else { Exit::Failed };
     }
     if moved.letters > 0 {
@@ -243,4 +154,35 @@ fn exit(name: QueueName, filter: &DeadFilter, moved: &Moved) -> Exit {
         ),
     }
     Exit::NotFound
+}
+
+/// Why letters could not be brought back, and what can be done about them.
+fn why_left(name: QueueName, left: u64) -> String {
+    let left = counted(left, "dead letter");
+    match name {
+        QueueName::Analyze => format!(
+            "{left} of queue analyze cannot be brought back: the job cannot be read, and the \
+             catalogue knows no photo that needs it; `eyefleet queue flush analyze ID` forgets it"
+        ),
+        QueueName::Export | QueueName::Train => format!(
+            "{left} of queue {name} cannot be brought back: the job cannot be read; {}",
+            step_for_unreadable(name)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_is_told_with_the_next_step() {
+        for (name, step) in [
+            (QueueName::Analyze, "`eyefleet queue flush analyze ID`"),
+            (QueueName::Train, "then `eyefleet train` asks anew"),
+        ] {
+            let why = why_left(name, 1);
+            assert!(why.starts_with("1 dead letter of") && why.contains(step), "{why}");
+        }
+    }
 }

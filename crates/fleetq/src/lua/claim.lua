@@ -99,7 +99,7 @@ if wanted > 0 then
         -- Nothing is known of this id but its place in the line: dropped.
         count('orphans', 1)
       elseif not lane and not parse(text) then
-        bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
+        bury(id, nil, 'broken', UNREADABLE, text)
       elseif not lane or taken[id] then
         -- Another place owns this job; the line held a stray copy of the id.
         count('orphans', 1)

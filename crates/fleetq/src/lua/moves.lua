@@ -58,8 +58,11 @@ local function never_settled(job, last)
   return last ~= '' and cause .. '; the last time: ' .. last or cause
 end
 
+local UNREADABLE = 'its state record cannot be read'
+
 -- Into the dead letters without a worker having said so. The job is in no other place any more.
-local function bury(id, job, how, cause)
+-- What differs from job to job is no part of the cause: it comes behind it.
+local function bury(id, job, how, cause, behind)
   job = job or {
     lane = 'b', starts = 0, attempts = 0, token = '0',
     enqueued = whole(NOW), ready = whole(NOW), worker = '',
@@ -67,7 +70,7 @@ local function bury(id, job, how, cause)
   job.place = 'd'
   redis.call('HSET', STATE, id, pack(job))
   redis.call('ZADD', DEAD[job.lane], NOW, id)
-  note(id, how, job.worker, cjson.encode({ cause = cause }))
+  note(id, how, job.worker, cjson.encode({ cause = cause, chain = behind and { behind } }))
   count('quarantined', 1)
 end
 
@@ -92,7 +95,7 @@ local function promote(limit)
       if not text or (job and job.place ~= 's') then
         count('orphans', 1)
       elseif not job then
-        bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
+        bury(id, nil, 'broken', UNREADABLE, text)
         quarantined = quarantined + 1
       else
         job.place = 'r'

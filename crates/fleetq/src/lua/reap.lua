@@ -54,7 +54,7 @@ if NOW >= grace_until then
       if not text or (job and job.place ~= 'c') then
         count('orphans', 1)
       elseif not job then
-        bury(id, nil, 'broken', 'its state record cannot be read: ' .. text)
+        bury(id, nil, 'broken', UNREADABLE, text)
         quarantined = quarantined + 1
       else
         -- Noted since the claim, whose time the token is, a time limit is about this run.

@@ -78,10 +78,12 @@ async fn broken_records_never_stop_the_others() {
     }
     let mut causes: Vec<_> = queue.dead(10).await.unwrap();
     causes.sort_by(|a, b| a.id.cmp(&b.id));
-    let causes: Vec<_> =
-        causes.into_iter().map(|dead| (dead.id, dead.failure.unwrap().cause)).collect();
-    assert_eq!(causes[0], ("b".into(), "its state record cannot be read: nonsense".into()));
-    assert_eq!(causes[1], ("d".into(), "its body is gone".into()));
+    let causes: Vec<_> = causes.into_iter().map(|dead| (dead.id, dead.failure.unwrap())).collect();
+    // What the record says comes behind, so that letters with the same cause read the same.
+    let (id, failure) = &causes[0];
+    assert_eq!((id.as_str(), failure.cause.as_str()), ("b", "its state record cannot be read"));
+    assert_eq!(failure.chain, ["nonsense"]);
+    assert_eq!((causes[1].0.as_str(), causes[1].1.cause.as_str()), ("d", "its body is gone"));
 }
 
 #[tokio::test]
