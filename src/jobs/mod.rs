@@ -6,6 +6,7 @@
 
 mod analyze_image;
 mod away;
+mod decision;
 mod error;
 mod export_snapshot;
 mod origin;
@@ -21,11 +22,12 @@ use serde::de::DeserializeOwned;
 
 pub use analyze_image::{AnalyzeDeps, AnalyzeImage};
 pub use away::Away;
+pub use decision::{Decision, Ended, decide};
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use origin::{Origin, Source};
 pub use read::read_job;
-pub use runner::{Decision, Ended, decide, run_claim};
+pub use runner::run_claim;
 pub use train_generation::{TrainDeps, TrainGeneration};
 
 use crate::names::{Fence, LibraryId};
