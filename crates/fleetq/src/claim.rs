@@ -174,27 +174,20 @@ impl Claim {
             hold.release();
             return Ok(Settled::Stale);
         }
-        let settling = Settling::begin(&hold.held);
+        // Until the claim is released: what the keeper is told meanwhile may be this very success.
+        let settling = Settling::begin(hold);
         let together = match &hold.settler {
             Some(settler) => settler.settle(&self.lease, &how).await,
             None => None,
         };
-        let result = match together {
-            Some(settled) => Ok(settled),
-            None => self.settle_alone(how).await,
+        let settled = match together {
+            Some(settled) => settled,
+            None => self.settle_alone(how).await?,
         };
-        drop(settling);
-        if result.is_err()
-            && let Some(leases) = hold.leases.as_ref().filter(|leases| !leases.holds(self.token))
-        {
-            // Taken for a success on its way while it was asked: it was none.
-            leases.lost(&hold.held);
-        }
-        if let Ok(settled) = result {
-            hold.count(verb, settled);
-            hold.release();
-        }
-        result
+        hold.count(verb, settled);
+        hold.release();
+        settling.answered();
+        Ok(settled)
     }
 
     async fn settle_alone(&self, how: Settle) -> Result<Settled, QueueError> {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apalis_core::worker::context::WorkerContext;
-use futures_util::future::join_all;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -197,16 +196,19 @@ impl Feeder {
     }
 }
 
-/// For claims that no handler has seen. One try with the patience of the connection; failing that,
-/// their leases end by themselves.
+/// For claims that no handler has seen, in their order. One try with the patience of the connection;
+/// failing that, their leases end by themselves.
 pub(crate) async fn give_back(claims: Vec<Claim>) {
-    join_all(claims.into_iter().map(async |claim| {
-        match claim.hold.queue.settle(&claim.lease, Settle::GiveBack).await {
-            Ok(settled) => claim.hold.count(Settle::GiveBack.verb(), settled),
-            Err(error) => tracing::warn!(
-                job = %claim.id, %error, "a job could not be given back, its lease will end"
-            ),
+    let Some(first) = claims.first() else { return };
+    let leases = claims.iter().map(|claim| (claim.lease.clone(), Settle::GiveBack));
+    match first.hold.queue.settle_many(&leases.collect::<Vec<_>>()).await {
+        Ok(settled) => {
+            for (claim, settled) in claims.iter().zip(settled) {
+                claim.hold.count(Settle::GiveBack.verb(), settled);
+            }
         }
-    }))
-    .await;
+        Err(error) => tracing::warn!(
+            jobs = claims.len(), %error, "jobs could not be given back, their leases will end"
+        ),
+    }
 }

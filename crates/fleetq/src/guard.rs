@@ -9,6 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
@@ -109,8 +110,10 @@ where
 /// says that a run takes too long.
 async fn patience_ends(held: &Held, queue: &Queue) {
     held.cancel.cancelled().await;
-    if held.ended.get() != Some(&Ended::TimeLimit) {
+    while held.ended.get() != Some(&Ended::TimeLimit) {
         match held.ends_at() {
+            Some(ends_at) if ends_at <= Instant::now() => break,
+            // It may be another by then.
             Some(ends_at) => tokio::time::sleep_until(ends_at.into()).await,
             None => std::future::pending().await,
         }

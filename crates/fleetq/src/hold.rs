@@ -2,7 +2,7 @@
 //! What must stay true: the first reason to stop a run stands, and a slot is free again when its claim
 //! is settled or dropped, never before.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,34 @@ use crate::queue::Queue;
 use crate::settler::Settler;
 
 /// A settlement on its way; over when it is dropped, also half-way.
-pub(crate) struct Settling<'a>(&'a Held);
+pub(crate) struct Settling<'a> {
+    hold: &'a Hold,
+    is_answered: bool,
+}
 
 impl<'a> Settling<'a> {
-    pub(crate) fn begin(held: &'a Held) -> Self {
-        held.settlings.fetch_add(1, Ordering::SeqCst);
-        Self(held)
+    pub(crate) fn begin(hold: &'a Hold) -> Self {
+        hold.held.settlements.fetch_add(1, Ordering::SeqCst);
+        Self { hold, is_answered: false }
+    }
+
+    /// Redis has said what came of it, and the claim is released.
+    pub(crate) fn answered(mut self) {
+        self.is_answered = true;
     }
 }
 
 impl Drop for Settling<'_> {
     fn drop(&mut self) {
-        self.0.settlings.fetch_sub(1, Ordering::SeqCst);
+        let held = &self.hold.held;
+        held.settlements.fetch_sub(1, Ordering::SeqCst);
+        // What was taken for its success was none.
+        if !self.is_answered
+            && held.seems_lost.load(Ordering::SeqCst)
+            && let Some(leases) = &self.hold.leases
+        {
+            leases.lost(held);
+        }
     }
 }
 
@@ -40,7 +56,9 @@ pub(crate) struct Held {
     pub(crate) cancel: CancellationToken,
     pub(crate) ended: OnceLock<Ended>,
     /// Settlements on their way: a stale answer to a renewal may be the success of one.
-    pub(crate) settlings: AtomicUsize,
+    pub(crate) settlements: AtomicUsize,
+    /// Such an answer came while one was on its way.
+    pub(crate) seems_lost: AtomicBool,
     pub(crate) claimed_at: Instant,
     times: Mutex<Times>,
 }
@@ -60,7 +78,8 @@ impl Held {
             is_suspect,
             cancel: CancellationToken::new(),
             ended: OnceLock::new(),
-            settlings: AtomicUsize::new(0),
+            settlements: AtomicUsize::new(0),
+            seems_lost: AtomicBool::new(false),
             claimed_at,
             times: Mutex::new(Times { renewed_at: claimed_at, ends_at }),
         })

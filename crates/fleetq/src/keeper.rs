@@ -108,19 +108,15 @@ impl Leases {
         self.registered().kept.len()
     }
 
-    /// Whether the lease with this token is still renewed.
-    pub(crate) fn holds(&self, token: i64) -> bool {
-        self.registered().kept.contains_key(&token)
-    }
-
     /// Whether one of the jobs that run is on its last start.
     pub(crate) fn holds_suspect(&self) -> bool {
         !self.registered().suspects.is_empty()
     }
 
-    /// Tells a holder that its lease is lost.
+    /// Tells a holder that its lease is lost, unless it was released meanwhile.
     pub(crate) fn lost(&self, held: &Held) {
-        if held.end(Ended::LeaseLost) {
+        let was_kept = self.registered().kept.remove(&held.lease.token).is_some();
+        if was_kept && held.end(Ended::LeaseLost) {
             add(&self.counters.leases_lost, 1);
             tracing::warn!(job = %held.lease.id, token = held.lease.token, "lease lost");
         }
@@ -194,12 +190,13 @@ async fn renew_all(queue: &Queue, leases: &Leases) -> Result<(), QueueError> {
             leases.counters.renewal_gap_max_micros.fetch_max(micros, Ordering::Relaxed);
             continue;
         }
-        let gone = leases.registered().kept.remove(&held.lease.token).is_none();
-        // Released meanwhile, or being settled right now: then stale is what success looks like.
-        if gone || held.settlings.load(Ordering::SeqCst) > 0 {
-            continue;
+        if held.settlements.load(Ordering::SeqCst) > 0 {
+            // Stale is what the success of a settlement looks like. Where it is none, the settlement
+            // tells of it at its end, or else the next renewal does.
+            held.seems_lost.store(true, Ordering::SeqCst);
+        } else {
+            leases.lost(held);
         }
-        leases.lost(held);
     }
     Ok(())
 }

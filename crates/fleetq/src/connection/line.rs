@@ -61,7 +61,10 @@ pub(super) async fn dial(
             slots.arg("SLOTS");
             let slots: Value = slots.query_async(&mut nodes).await?;
             let members = members(&slots);
-            *known = members.iter().map(|member| addressed(member, &seeds[0])).collect();
+            // A node that knows of no other leads nowhere next time.
+            if !members.is_empty() {
+                *known = members.iter().map(|member| addressed(member, &seeds[0])).collect();
+            }
             Ok(Line::Cluster { nodes, members: members.into(), last: None })
         }
     }

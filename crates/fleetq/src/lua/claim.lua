@@ -13,12 +13,13 @@ local PROMOTE_MAX = 100
 -- The most ids that one call takes from their lines.
 local POPPED_MAX = 250
 -- A call ends with the body that brings it here, so a reply has a mebibyte and one body at most. So
--- many bodies are read together: no more of them than that are read in vain.
+-- many bodies are read together, of jobs that are to be handed out: no more than that in vain.
 local BYTES_MAX, READ_TOGETHER = 1024 * 1024, 8
 -- A suspect is a job that has ended no run and has one start left: either it ends its process, or it
 -- was beside one that does. Two of them in one process would both be lost for one's fault, so each
--- runs where no other does, and one that finds no such place asks again this much later (ms).
-local SUSPECT_AGAIN = 250
+-- runs where no other does, and one that finds no such place asks again this much later (ms). Many
+-- of them ask one after the other, so that however many there are, looking at them costs the same.
+local SUSPECT_AGAIN, SUSPECTS_APART, SUSPECT_AGAIN_MAX = 250, 5, 60000
 
 local _, _, wrong = promote(PROMOTE_MAX)
 if wrong then return wrong end
@@ -44,12 +45,12 @@ if wanted > 0 then
   end
   if wrong then return wrong end
 
-  local meta = redis.call('HMGET', META, 'token', 'turn', 'reaped')
+  local meta = redis.call('HMGET', META, 'token', 'turn', 'reaped', 'put_off')
   local turn = tonumber(meta[2]) or 0
   -- Strictly increasing, and ahead of every token given out before Redis was emptied.
   local token = math.max((tonumber(meta[1]) or 0) + 1, NOW_US) - 1
   local expiry = whole(NOW + lease)
-  local popped, bytes = 0, 0
+  local popped, bytes, put_off = 0, 0, nil
 
   -- Once, as a rule. Again in the place of what was not handed out, up to a bound.
   while claimed < wanted and popped < POPPED_MAX and bytes < BYTES_MAX and waiting.i + waiting.u + waiting.b > 0 do
@@ -84,14 +85,9 @@ if wanted > 0 then
     end
     popped = popped + #ids
 
-    local texts, bodies = redis.call('HMGET', STATE, unpack(ids)), {}
-    local records, leases, taken = {}, { i = {}, u = {}, b = {} }, {}
+    local texts, taken, open = redis.call('HMGET', STATE, unpack(ids)), {}, {}
     for n, id in ipairs(ids) do
-      local read = (n - 1) % READ_TOGETHER + 1
-      if read == 1 then
-        bodies = redis.call('HMGET', JOBS, unpack(ids, n, math.min(n + READ_TOGETHER - 1, #ids)))
-      end
-      local text, body = texts[n], bodies[read]
+      local text = texts[n]
       -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
       local lane, starts, attempts, times = string.match(text or '', '^r ([iub]) (%d+) (%d+) %d+ (%d+ %d+) ')
       local is_suspect = lane and starts + 0 > 0 and starts + 1 >= starts_max
@@ -103,15 +99,34 @@ if wanted > 0 then
       elseif not lane or taken[id] then
         -- Another place owns this job; the line held a stray copy of the id.
         count('orphans', 1)
-      elseif not body then
-        bury(id, parse(text), 'broken', 'its body is gone')
       elseif is_suspect and suspects == 0 then
+        put_off = math.max(NOW + SUSPECT_AGAIN, (put_off or tonumber(meta[4]) or 0) + SUSPECTS_APART)
+        put_off = math.min(put_off, NOW + SUSPECT_AGAIN_MAX)
         redis.call('HSET', STATE, id, 's' .. string.sub(text, 2))
-        redis.call('ZADD', SCHEDULED[lane], NOW + SUSPECT_AGAIN, id)
+        -- In steps: whoever waits for them wakes for many of them.
+        redis.call('ZADD', SCHEDULED[lane], whole(math.ceil(put_off / SUSPECT_AGAIN) * SUSPECT_AGAIN), id)
         taken[id] = true
       else
         if is_suspect then suspects = suspects - 1 end
-        token, taken[id] = token + 1, true
+        taken[id] = true
+        open[#open + 1] = { n, id, lane, starts, attempts, times }
+      end
+    end
+
+    local records, leases, bodies = {}, { i = {}, u = {}, b = {} }, {}
+    for m, job in ipairs(open) do
+      local n, id, lane, starts, attempts, times = unpack(job)
+      local read = (m - 1) % READ_TOGETHER + 1
+      if read == 1 then
+        local wanted_ids = {}
+        for later = m, math.min(m + READ_TOGETHER - 1, #open) do wanted_ids[#wanted_ids + 1] = open[later][2] end
+        bodies = redis.call('HMGET', JOBS, unpack(wanted_ids))
+      end
+      local body = bodies[read]
+      if not body then
+        bury(id, parse(texts[n]), 'broken', 'its body is gone')
+      else
+        token = token + 1
         local record = 'c ' .. lane .. ' ' .. starts + 1 .. ' ' .. attempts .. ' ' .. whole(token) .. ' ' .. times .. ' ' .. worker
         records[#records + 1] = id
         records[#records + 1] = record
@@ -121,11 +136,10 @@ if wanted > 0 then
         claims[#claims + 1] = id
         claims[#claims + 1] = record
         claims[#claims + 1] = body
-        claimed = claimed + 1
+        claimed, bytes = claimed + 1, bytes + #body
       end
-      bytes = bytes + (body and #body or 0)
       if bytes >= BYTES_MAX then
-        for back = #ids, n + 1, -1 do redis.call('LPUSH', READY[lanes[back]], ids[back]) end
+        for later = #open, m + 1, -1 do redis.call('LPUSH', READY[open[later][3]], open[later][2]) end
         turn = (first_turn + n) % #PATTERN
         break
       end
@@ -138,6 +152,7 @@ if wanted > 0 then
     end
   end
   redis.call('HSET', META, 'token', whole(token), 'turn', turn)
+  if put_off then redis.call('HSET', META, 'put_off', whole(put_off)) end
   -- Without it a Redis that went away before the first reap would seem to have been there.
   if claimed > 0 and not meta[3] then redis.call('HSET', META, 'reaped', whole(NOW)) end
   count('claims', claimed)
@@ -150,13 +165,15 @@ if left == 0 then
   redis.call('DEL', WAKE)
   local due = MODE ~= 'paused' and first_of(SCHEDULED)
   if due then next_due = math.max(due - NOW, 0) end
-  -- Whoever passes a wake-up on may have taken the one that was meant for this.
-  if due and limit == 0 then
+  -- Whoever passes a wake-up on may have taken the one that was meant for this; whoever has no slot
+  -- left does not wait for it.
+  if due and claimed == limit then
     even_when_full()
     wake_for_delay(next_due)
   end
 elseif redis.call('LLEN', WAKE) == 0 then
   even_when_full()
-  wake(1)
+  -- Of two that a worker passes on at its end, its own wait may yet take one along.
+  wake(limit == 0 and 2 or 1)
 end
 return { NOW, left, next_due, claims }

@@ -58,11 +58,9 @@ if added > 0 then
     redis.call('RPUSH', READY[lane], unpack(list))
     ready = ready + #list
   end
-  if ready > 0 then
-    wake(ready, awake)
-  elseif soonest then
-    wake_for_delay(soonest, awake)
-  end
+  if ready > 0 then wake(ready, awake) end
+  -- Whoever is woken for the others may have no slot left to wait with.
+  if soonest then wake_for_delay(soonest, awake + ready) end
 end
 -- Duplicates alone take no memory: a full Redis tells of them.
 if added == 0 then redis.call('HDEL', META, '') end

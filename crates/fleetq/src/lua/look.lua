@@ -1,6 +1,6 @@
 -- What is known of jobs. ARGV: 'dead', limit: the ids of the newest dead letters; or 'ids', then ids.
 -- Returns the ids; or { how many ids were looked at, { { id, state record, body, note, due or expiry
--- in ms or 0 }, ... } }. The bodies end a call early, so that a reply has a mebibyte and one of them
+-- in ms or 0 }, ... } }. Bodies and notes end a call early, so that a reply has a mebibyte and one job
 -- at most.
 local BYTES_MAX = 1024 * 1024
 if ARGV[1] == 'dead' then
@@ -25,9 +25,9 @@ for n = 2, #ARGV do
     local job = parse(text)
     local sets = job and ({ s = SCHEDULED, c = CLAIMED, d = DEAD })[job.place]
     local score = sets and redis.call('ZSCORE', sets[job.lane], id)
-    local body = redis.call('HGET', JOBS, id) or ''
-    found[#found + 1] = { id, text, body, redis.call('HGET', NOTES, id) or '', score and tonumber(score) or 0 }
-    bytes = bytes + #body
+    local body, noted_of = redis.call('HGET', JOBS, id) or '', redis.call('HGET', NOTES, id) or ''
+    found[#found + 1] = { id, text, body, noted_of, score and tonumber(score) or 0 }
+    bytes = bytes + #body + #noted_of
   end
   looked_at = looked_at + 1
   if bytes >= BYTES_MAX then break end

@@ -24,8 +24,11 @@ for n, first in ipairs({ 8, 11, 14 }) do
     local record = redis.call('HGET', STATE, id)
     local place, lane = string.match(record or '', '^(%a) ([iub]) ')
     redis.call('ZREM', old, id)
-    -- Whose record says that it is elsewhere is a stray copy.
-    if place == ({ 's', 'c', 'd' })[n] then redis.call('ZADD', KEYS[first + LANE[lane]], score, id) end
+    -- Whose record says that it is elsewhere is a stray copy. One that cannot be read is buried by
+    -- whoever meets it next.
+    if place == ({ 's', 'c', 'd' })[n] or record and not place then
+      redis.call('ZADD', KEYS[first + LANE[lane or 'b']], score, id)
+    end
   end
   left = left + redis.call('ZCARD', old)
 end

@@ -74,18 +74,19 @@ local function bury(id, job, how, cause, behind)
   count('quarantined', 1)
 end
 
--- Scheduled jobs that are due go to the end of their lane, up to `limit` of each lane.
--- Returns how many did, how many records were too broken to, and an error where nothing may be
--- written.
+-- Scheduled jobs that are due go to the end of their lane, up to `limit` of each lane. One that has
+-- starts was put off by a claim: it goes back to the front, where it was.
+-- Returns how many became due, how many records were too broken to, an error where nothing may be
+-- written, and how many came back.
 local function promote(limit)
-  local promoted, quarantined, due = 0, 0, {}
+  local promoted, quarantined, due, back = 0, 0, {}, {}
   for _, lane in ipairs(LANES) do
     due[lane] = redis.call('ZRANGEBYSCORE', SCHEDULED[lane], '-inf', NOW, 'LIMIT', 0, limit)
   end
-  if #due.i + #due.u + #due.b == 0 then return 0, 0 end
+  if #due.i + #due.u + #due.b == 0 then return 0, 0, nil, 0 end
   local wrong = wrong_kind('hash', STATE, NOTES) or wrong_kind('list', READY.i, READY.u, READY.b, WAKE)
     or wrong_kind('zset', DEAD.i, DEAD.u, DEAD.b)
-  if wrong then return 0, 0, wrong end
+  if wrong then return 0, 0, wrong, 0 end
   even_when_full()
   for _, lane in ipairs(LANES) do
     for _, id in ipairs(due[lane]) do
@@ -100,13 +101,18 @@ local function promote(limit)
       else
         job.place = 'r'
         redis.call('HSET', STATE, id, pack(job))
-        redis.call('RPUSH', READY[job.lane], id)
-        promoted = promoted + 1
+        if job.starts > 0 then
+          back[#back + 1] = { READY[job.lane], id }
+        else
+          redis.call('RPUSH', READY[job.lane], id)
+          promoted = promoted + 1
+        end
       end
     end
   end
+  for n = #back, 1, -1 do redis.call('LPUSH', back[n][1], back[n][2]) end
   count('promoted', promoted)
-  return promoted, quarantined
+  return promoted, quarantined, nil, #back
 end
 
 -- The lowest score of three sets, or nil.

@@ -79,10 +79,10 @@ if NOW >= grace_until then
   end
 end
 
-local promoted, broken = promote(limit)
+local promoted, broken, _, back = promote(limit)
 quarantined = quarantined + broken
 count('returned', returned)
-if returned + promoted > 0 then wake(returned + promoted) end
+if returned + promoted + back > 0 then wake(returned + promoted + back) end
 wake_the_capped(quarantined)
 
 local next_due = -1

@@ -36,7 +36,7 @@ even_when_full()
 local results, done, history, woken, soonest = {}, {}, {}, 0, nil
 local settled = { i = {}, u = {}, b = {} }
 local totals = { stale = 0, done = 0, retried = 0, waited = 0, died = 0, given_back = 0, crashed = 0 }
-local ended, now = 0, whole(NOW)
+local ended, now, given = 0, whole(NOW), {}
 
 for n, id in ipairs(ids) do
   local at = n * 5 - 2
@@ -60,7 +60,7 @@ for n, id in ipairs(ids) do
       if verb == 'give' then
         -- To the front: it has waited longest, and nothing is wrong with it.
         job.place, job.starts = 'r', math.max(job.starts - 1, 0)
-        redis.call('LPUSH', READY[lane], id)
+        given[#given + 1] = { READY[lane], id }
         totals.given_back, woken = totals.given_back + 1, woken + 1
       elseif verb == 'crash' and job.starts >= starts_max then
         bury(id, job, 'quarantined', never_settled(job, cause_of(text)))
@@ -98,6 +98,8 @@ for n, id in ipairs(ids) do
   end
 end
 
+-- The last first, so that they stand as they stood.
+for n = #given, 1, -1 do redis.call('LPUSH', given[n][1], given[n][2]) end
 for lane, gone in pairs(settled) do
   if #gone > 0 then redis.call('ZREM', CLAIMED[lane], unpack(gone)) end
 end

@@ -1,7 +1,7 @@
 -- What the fleet is asked to do with the queue as a whole. ARGV: verb, value.
 -- Verbs: pause, resume, drain; cap with a number, or 0 for none. Returns 1.
 local verb, value = ARGV[1], tonumber(ARGV[2])
-local wrong = wrong_kind('list', WAKE)
+local wrong = wrong_kind('list', WAKE, READY.i, READY.u, READY.b) or wrong_kind('zset', SCHEDULED.i, SCHEDULED.u, SCHEDULED.b)
 if wrong then return wrong end
 even_when_full()
 if not ABOUT[1] then redis.call('HSET', META, 'layout', LAYOUT) end

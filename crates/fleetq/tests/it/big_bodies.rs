@@ -105,3 +105,17 @@ async fn dead_letters_are_listed_in_many_replies() {
     assert_eq!(queue.flush(&DeadFilter::All).await.unwrap(), 12);
     assert_eq!(queue.dead(1000).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_is_noted_of_dead_jobs_fills_a_reply_as_well() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    queue.enqueue_many((0..100).map(crate::harness::job).collect()).await.unwrap();
+    let cause = "x".repeat(4096);
+    for claim in queue.claim("w", 100).await.unwrap() {
+        let how = Settle::Dead { cause: cause.clone(), chain: vec![cause.clone(); 16] };
+        claim.settle(how).await.unwrap();
+    }
+    limit_replies(&server).await;
+    assert_eq!(queue.dead(100).await.unwrap().len(), 100);
+}

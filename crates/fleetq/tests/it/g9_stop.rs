@@ -77,3 +77,17 @@ async fn guarantee_9_a_worker_stopped_by_apalis_gives_back_what_no_handler_has_s
         (depth.totals.claims, stats.claimed)
     );
 }
+
+#[tokio::test]
+async fn guarantee_9_what_is_given_back_together_stands_as_it_stood() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    queue.enqueue_many((0..6).map(job).collect()).await.unwrap();
+    let claims = queue.claim("w", 4).await.unwrap();
+    let given: Vec<_> =
+        claims.iter().map(|claim| (claim.lease.clone(), Settle::GiveBack)).collect();
+    queue.settle_many(&given).await.unwrap();
+    let again = queue.claim("w", 6).await.unwrap();
+    let ids: Vec<&str> = again.iter().map(|claim| claim.id.as_str()).collect();
+    assert_eq!(ids, ["0", "1", "2", "3", "4", "5"]);
+}

@@ -2,7 +2,7 @@
 //! Failure: a job that nobody finds any more, a job in two places, a history that goes twice, a
 //! move that stops half-way.
 
-use fleetq::{QueueError, QueueSettings, Settle};
+use fleetq::{DeadFilter, QueueError, QueueSettings, Settle};
 use redis::aio::MultiplexedConnection;
 
 use crate::harness::{Server, assert_one_place, claim_one, contents, job, keys};
@@ -130,4 +130,29 @@ async fn a_wrong_type_is_found_before_anything_is_moved() {
         assert!(error.to_string().contains(&named), "{error}");
         assert!(contents(&mut line).await == before, "{layout}, {wrong}: something was changed");
     }
+}
+
+#[tokio::test]
+async fn a_leftover_whose_record_is_broken_becomes_a_dead_letter() {
+    let server = Server::start().await;
+    let mut line = server.raw().await;
+    server.queue(QueueSettings::default()).await.enqueue(job("ready")).await.unwrap();
+    leave_behind(&mut line, "", 1).await;
+    let mut harm = redis::pipe();
+    for id in ["s0", "c0", "d0"] {
+        harm.hset(key("state"), id, "garbage");
+    }
+    for set in ["scheduled", "claimed"] {
+        harm.zadd(key(set), format!("{}0", &set[..1]), 1);
+    }
+    harm.exec_async(&mut line).await.unwrap();
+    let queue = server.queue(QueueSettings::default()).await;
+    assert_old_keys_are_gone(&mut line).await;
+    queue.reap(10).await.unwrap();
+    let mut dead: Vec<String> =
+        queue.dead(10).await.unwrap().into_iter().map(|letter| letter.id).collect();
+    dead.sort();
+    assert_eq!(dead, ["c0", "d0", "s0"]);
+    assert_eq!(queue.flush(&DeadFilter::All).await.unwrap(), 3);
+    assert_eq!(assert_one_place(&mut line).await, 1);
 }

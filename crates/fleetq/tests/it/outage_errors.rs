@@ -120,6 +120,16 @@ async fn a_foreign_value_under_any_of_our_names_is_told_and_loses_nothing() {
         told.extend(queue.reap(10).await.err());
         told.extend(queue.redrive(&dead.id).await.err());
         told.extend(queue.discard("nobody").await.err());
+        if let Err(error) = queue.pause().await {
+            // Where META itself is the wrong one there is no mode to look at.
+            let mut look = redis::cmd("HGET");
+            look.arg("{test:work}:meta").arg("mode");
+            let mode = look.query_async::<Option<String>>(&mut line).await.unwrap_or_default();
+            assert_eq!(mode, None, "{key}: it is paused, and that was told to have failed");
+            told.push(error);
+        } else {
+            queue.resume().await.unwrap();
+        }
         told.extend(queue.depth().await.err());
         told.extend(queue.state("later").await.err());
         told.extend(queue.history(9).await.err());

@@ -180,3 +180,35 @@ async fn a_settlement_that_fails_while_the_lease_is_lost_tells_of_it() {
     assert_eq!(worker.told().await, Some(Ended::LeaseLost));
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn a_settlement_that_is_dropped_tells_of_what_was_taken_for_its_success() {
+    let server = Server::start().await;
+    let queue = server.queue(short_lease()).await;
+    let (sender, mut claims) = mpsc::unbounded_channel::<Claim>();
+    let hand_out = async |claim: Claim, out: Data<mpsc::UnboundedSender<Claim>>| {
+        out.send(claim).unwrap();
+    };
+    let backend = FleetBackend::new(queue.clone(), WorkerOptions::new("w", 1)).unwrap();
+    let handle = backend.handle();
+    let worker = WorkerBuilder::new("w").backend(backend).data(sender).build(hand_out);
+    let worker = tokio::spawn(worker.run());
+    queue.enqueue(job("1")).await.unwrap();
+    let claim = claims.recv().await.unwrap();
+
+    // On its way when the lease turns out to be lost, and never looked at again.
+    let mut settling = Box::pin(claim.settle(Settle::Done));
+    let mut line = server.raw().await;
+    redis::cmd("FLUSHALL").exec_async(&mut line).await.unwrap();
+    assert!(futures_util::poll!(settling.as_mut()).is_pending());
+    // Longer than a round of renewals.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(handle.held(), 1);
+    drop(settling);
+    until("it is told", || async { claim.ended() == Some(Ended::LeaseLost) }).await;
+    assert!(claim.cancellation().is_cancelled());
+    assert_eq!((handle.stats().leases_lost, handle.held()), (1, 0));
+    drop(claim);
+    handle.stop();
+    worker.await.unwrap().unwrap();
+}

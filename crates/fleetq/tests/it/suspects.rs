@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use apalis_core::task::data::Data;
 use apalis_core::worker::builder::WorkerBuilder;
-use fleetq::{Claim, FleetBackend, Handle, Lane, Queue, QueueSettings, Settle, WorkerOptions};
+use fleetq::{
+    Claim, FleetBackend, Handle, Lane, NewJob, Queue, QueueSettings, Settle, WorkerOptions,
+};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
@@ -31,8 +33,19 @@ fn is_suspect(claim: &Claim) -> bool {
 
 /// Adds suspects to `lane`, as they are after the processes of their first runs were lost.
 async fn add_suspects(server: &Server, queue: &Queue, lane: Lane, count: usize) {
-    let name = |n| format!("suspect-{lane}-{n}");
-    queue.enqueue_many((0..count).map(|n| job(name(n)).in_lane(lane)).collect()).await.unwrap();
+    add_large_suspects(server, queue, lane, count, 2).await;
+}
+
+/// With a payload of so many bytes each.
+async fn add_large_suspects(
+    server: &Server,
+    queue: &Queue,
+    lane: Lane,
+    count: usize,
+    bytes: usize,
+) {
+    let named = |n| NewJob::new(format!("suspect-{lane}-{n}"), "count", "x".repeat(bytes));
+    queue.enqueue_many((0..count).map(|n| named(n).in_lane(lane)).collect()).await.unwrap();
     let mut line = server.raw().await;
     let states: BTreeMap<String, String> =
         redis::cmd("HGETALL").arg("{test:work}:state").query_async(&mut line).await.unwrap();
@@ -167,6 +180,45 @@ async fn a_worker_that_has_only_suspects_left_does_not_spin() {
     println!("{calls} calls in two seconds");
     assert!((4..150).contains(&calls), "{calls} calls");
     assert!(worker.started.try_recv().is_err(), "a second one beside the first");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn suspects_with_large_payloads_are_put_off_unread() {
+    let server = Server::start().await;
+    let mut line = server.raw().await;
+    let queue = server.queue(settings()).await;
+    add_large_suspects(&server, &queue, Lane::Upload, 20, 1024 * 1024).await;
+    let mut worker = Worker::start(&queue, 4);
+    assert!(worker.healthy_among(1).await.is_empty());
+    let before = script_calls(&mut line).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let calls = script_calls(&mut line).await - before;
+    println!("{calls} calls in a second");
+    // Read, one of them would fill a call, and twenty calls would follow each other without a pause.
+    assert!((2..40).contains(&calls), "{calls} calls");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspect_that_is_put_off_keeps_its_place_in_the_line() {
+    let server = Server::start().await;
+    let line = server.raw().await;
+    let queue = server.queue(settings()).await;
+    add_suspects(&server, &queue, Lane::Upload, 4).await;
+    queue.enqueue_many((0..300).map(job).collect()).await.unwrap();
+    let mut worker = Worker::start(&queue, 2);
+    // One of each kind runs, and no slot is left.
+    assert_eq!(worker.healthy_among(2).await, ["0"]);
+    until("those that were put off stand at the head again", || async {
+        let mut line = line.clone();
+        let lane = "{test:work}:ready:upload";
+        let head: Vec<String> =
+            redis::cmd("LRANGE").arg(lane).arg(0).arg(3).query_async(&mut line).await.unwrap();
+        head == ["suspect-upload-1", "suspect-upload-2", "suspect-upload-3", "1"]
+    })
+    .await;
+    assert_eq!(queue.depth().await.unwrap().totals.promoted, 0, "none of them was delayed");
     worker.stop().await;
 }
 
