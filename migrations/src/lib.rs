@@ -8,6 +8,7 @@ mod dialect;
 mod m20261122_000001_catalogue;
 mod m20261122_000002_watched_folders;
 mod m20261122_000003_purges;
+mod m20261122_000004_pinned_generations;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_catalogue::Change),
             Box::new(m20261122_000002_watched_folders::Change),
             Box::new(m20261122_000003_purges::Change),
+            Box::new(m20261122_000004_pinned_generations::Change),
         ]
     }
 }

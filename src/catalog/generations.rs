@@ -77,6 +77,8 @@ pub struct Generation {
     pub created_at: Timestamp,
     /// When it became current first.
     pub published_at: Option<Timestamp>,
+    /// Whether its files are kept however old it is.
+    pub pinned: bool,
 }
 
 impl Catalog {
@@ -264,6 +266,44 @@ impl Catalog {
         change.commit().await?;
         Ok(Current { number, change: counter })
     }
+
+    /// Keeps the files of a generation however old it is, or no longer. Answers `false` where it was
+    /// never published.
+    ///
+    /// # Errors
+    /// A failure of the database.
+    pub async fn pin_generation(
+        &self,
+        library: &LibraryId,
+        number: GenerationNumber,
+        pinned: bool,
+    ) -> Result<bool> {
+        let change = self.begin().await?;
+        let pinned = Entity::update_many()
+            .set(ActiveModel { pinned: Set(pinned), ..ActiveModel::default() })
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Number.eq(number.0))
+            .filter(Column::State.eq(GenerationState::Published.as_str()))
+            .exec(&change)
+            .await?;
+        change.commit().await?;
+        Ok(pinned.rows_affected > 0)
+    }
+
+    /// The generations whose files must stay whatever their age: the current one and the pinned.
+    ///
+    /// # Errors
+    /// `UnknownLibrary`, or a failure of the database.
+    pub async fn kept_generations(&self, library: &LibraryId) -> Result<Vec<GenerationNumber>> {
+        let current = self.current_generation(library).await?.map(|current| current.number);
+        let pinned = Entity::find()
+            .filter(Column::Library.eq(library.as_str()))
+            .filter(Column::Pinned.eq(true))
+            .all(&self.read)
+            .await?;
+        let pinned = pinned.into_iter().map(|it| GenerationNumber(it.number));
+        Ok(pinned.chain(current).collect())
+    }
 }
 
 /// The trainer's generation, or else what stands against its trainer.
@@ -345,6 +385,7 @@ impl Generation {
             report: model.report.as_deref().map(|report| row.json(report)).transpose()?,
             created_at: row.time(&model.created_at)?,
             published_at: row.time_if(model.published_at.as_deref())?,
+            pinned: model.pinned,
         })
     }
 }

@@ -1,11 +1,15 @@
 //! The words of the command line.
 
+mod generations;
 mod queue;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use generations::{
+    GenerationsArgs, GenerationsCommand, GenerationsDiffArgs, GenerationsListArgs,
+};
 pub use queue::{
     Cap, QueueArgs, QueueCapArgs, QueueCommand, QueueDeadArgs, QueueDrainArgs, QueueFlushArgs,
     QueueName, QueueRedriveArgs, QueueShowArgs, QueueStatusArgs, WhichDead,
@@ -50,7 +54,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Search photos by what is in them.
     Search(SearchArgs),
-    /// List what was learned, newest first.
+    /// List what was learned, compare it, go back to it.
     Generations(GenerationsArgs),
     /// Look for what is wrong with Redis, database, volume, runtime and packs, and say what mends it.
     Doctor(DoctorArgs),
@@ -257,17 +261,6 @@ pub struct SearchArgs {
     pub text: Vec<String>,
     /// Most hits to show.
     #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub limit: u64,
-    /// Library in question.
-    #[arg(long, default_value = "main")]
-    pub library: LibraryId,
-}
-
-/// `eyefleet generations`.
-#[derive(Debug, Args)]
-pub struct GenerationsArgs {
-    /// Most generations to show.
-    #[arg(long, short = 'n', default_value_t = 20)]
     pub limit: u64,
     /// Library in question.
     #[arg(long, default_value = "main")]

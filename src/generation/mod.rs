@@ -6,6 +6,7 @@
 
 mod clusters;
 mod current;
+mod diff;
 mod error;
 mod history;
 mod index;
@@ -19,6 +20,7 @@ mod words;
 
 pub use clusters::{Cluster, Clusters, MemberFace};
 pub use current::Current;
+pub use diff::{Changed, Changes, Diff};
 pub use error::GenerationError;
 pub use history::{TrainingEntry, record_training};
 pub use index::{Index, IndexError, IndexKind, Layer, dot};

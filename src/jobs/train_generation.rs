@@ -237,14 +237,8 @@ impl TrainGeneration {
         if let Err(error) = deps.board.announce(&self.library, version).await {
             tracing::warn!(%error, "the new version is announced by the leader later");
         }
-        let served = match deps.board.workers().await {
-            Ok(workers) => {
-                let of_library = workers.iter().filter_map(|it| it.serves.get(&self.library));
-                Some(of_library.copied().collect::<Vec<_>>())
-            }
-            // Unknown is not "none": nothing is removed then.
-            Err(_) => None,
-        };
+        // Unknown is not "none": nothing is removed then.
+        let needed = self.needed(deps).await.ok();
         let (data, library) = (deps.data.clone(), self.library.clone());
         let kept = deps.generations_kept + 1;
         let held = Arc::clone(lock);
@@ -252,8 +246,8 @@ impl TrainGeneration {
             let _held = held;
             let store = GenerationStore::new(volume::library_dir(&data, &library));
             store.set_current_link(version.number)?;
-            if let Some(served) = served {
-                store.collect(kept, &served)?;
+            if let Some(needed) = needed {
+                store.collect(kept, &needed)?;
             }
             if library == LibraryId::main() {
                 generation::link_root(&data)?;
@@ -265,6 +259,15 @@ impl TrainGeneration {
             Ok(Err(error)) => tracing::warn!(%error, "the links on the volume are not up to date"),
             Err(panic) => tracing::error!(%panic, "setting the links on the volume broke"),
         }
+    }
+
+    /// The generations that a worker serves, that are pinned, or that somebody has gone back to.
+    async fn needed(&self, deps: &TrainDeps) -> Result<Vec<GenerationNumber>, JobError> {
+        let workers = deps.board.workers().await?;
+        let served = workers.iter().filter_map(|it| it.serves.get(&self.library)).copied();
+        let mut needed: Vec<GenerationNumber> = served.collect();
+        needed.extend(deps.catalog.kept_generations(&self.library).await?);
+        Ok(needed)
     }
 
     /// Records how the training ended, where people look for it.

@@ -258,6 +258,7 @@ mod tests {
             report: None,
             created_at: at("11:00:20"),
             published_at: None,
+            pinned: false,
         }
     }
 

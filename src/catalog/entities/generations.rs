@@ -19,6 +19,7 @@ pub struct Model {
     pub report: Option<String>,
     pub created_at: String,
     pub published_at: Option<String>,
+    pub pinned: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,32 +1,34 @@
-//! `eyefleet generations`: what was learned, newest first.
+//! `eyefleet generations list`: what was learned, newest first.
 
 use serde_json::{Value, json};
 
-use super::args::GenerationsArgs;
-use super::{Client, Exit};
+use super::super::{Client, Exit};
 use crate::catalog::Generation;
+use crate::names::LibraryId;
 
-pub(super) async fn generations(
+pub(super) async fn list(
     client: &Client,
-    args: &GenerationsArgs,
+    library: &LibraryId,
+    limit: u64,
     json: bool,
 ) -> anyhow::Result<Exit> {
-    let generations = client.catalog.generations(&args.library, args.limit).await?;
+    let generations = client.catalog.generations(library, limit).await?;
     if json {
         let rows: Vec<_> = generations.iter().map(row).collect();
-        say!("{}", serde_json::Value::from(rows));
+        say!("{}", Value::from(rows));
         return Ok(Exit::Done);
     }
-    let current = client.catalog.current_generation(&args.library).await?;
+    let current = client.catalog.current_generation(library).await?;
     let current = current.map(|current| current.number);
-    say!("  number  state      images  snapshot");
+    say!("  number  state      images  pinned  snapshot");
     for generation in &generations {
         let mark = if Some(generation.number) == current { '*' } else { ' ' };
         say!(
-            "{mark} {:>6}  {:<9} {:>7}  {}",
+            "{mark} {:>6}  {:<9} {:>7}  {:<6}  {}",
             generation.number.0,
             generation.state.as_str(),
             generation.images.unwrap_or_default(),
+            if generation.pinned { "pinned" } else { "" },
             generation.snapshot
         );
     }
@@ -37,10 +39,11 @@ pub(super) async fn generations(
 }
 
 /// One generation as JSON.
-pub(super) fn row(generation: &Generation) -> Value {
+pub(in crate::cli) fn row(generation: &Generation) -> Value {
     json!({
         "generation": generation.number,
         "state": generation.state,
+        "pinned": generation.pinned,
         "reason": generation.reason,
         "parent": generation.parent,
         "snapshot": generation.snapshot,
