@@ -10,11 +10,12 @@ use eyefleet::cli::Client;
 use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
 use eyefleet::reconcile::Reconciler;
-use eyefleet::schedule::{self, ScheduleDeps};
+use eyefleet::schedule::{self, Rules, ScheduleDeps, Told};
 use eyefleet::telemetry::{metrics, queues};
 use eyefleet::watch::{Pace, WatchDeps, Watching};
 use eyefleet::{relay, volume};
 use fleetq::{LeaderLease, Term};
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     let mut reconciler = Reconciler::default();
     let mut watching = Watching::default();
     let (watch_deps, schedule_deps) = (watch_deps(client), schedule_deps(client));
-    let mut counted: Option<Instant> = None;
+    let (mut told, mut counted) = (Told::default(), None::<Instant>);
     while !running.stop.is_cancelled() {
         if *leading.borrow() {
             round(client, &mut reconciler).await;
@@ -55,9 +56,8 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
             }
             if counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
                 counted = Some(Instant::now());
-                if client.config.auto_train
-                    && let Err(error) = schedule::step(&schedule_deps, client.clock.now()).await
-                {
+                let now = client.clock.now();
+                if let Err(error) = schedule::step(&schedule_deps, &mut told, now).await {
                     tracing::warn!(%error, "what is due is looked up again in the next round");
                 }
                 if let Err(error) = count(client).await {
@@ -90,12 +90,22 @@ fn watch_deps(client: &Client) -> WatchDeps {
 }
 
 fn schedule_deps(client: &Client) -> ScheduleDeps {
+    let config = &client.config;
     ScheduleDeps {
         catalog: client.catalog.clone(),
         export: client.export.clone(),
         train: client.train.clone(),
-        export_limit: client.config.export_limit,
-        delay: client.config.train_delay,
+        export_limit: config.export_limit,
+        rules: Rules {
+            learns: config.auto_train,
+            after_images: config.train_after_images,
+            after_share: config.train_after_share,
+            delay: config.train_delay,
+            exports: config.export_schedule.clone(),
+            trainings: config.train_schedule.clone(),
+            zone: TimeZone::system(),
+        },
+        begun: client.clock.now(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::problems::Problems;
 use super::sections::Raw;
 use super::{Config, Secret};
+use crate::schedule::Timetable;
 
 /// The settings as the program uses them; `None` where `problems` has some then.
 pub(super) fn check(
@@ -45,8 +46,12 @@ pub(super) fn check(
         rescan_every: Duration::from_secs(raw.watch.rescan_seconds),
         settle: Duration::from_secs_f64(raw.watch.settle_seconds),
         export_limit: raw.export.rows(),
+        export_schedule: Timetable::parse(&raw.export.schedule).ok(),
         auto_train: raw.train.auto,
         train_delay: Duration::from_secs(raw.train.delay_seconds),
+        train_after_images: raw.train.after_images,
+        train_after_share: raw.train.after_share,
+        train_schedule: Timetable::parse(&raw.train.schedule).ok(),
         generations_kept: raw.train.generations_kept as usize,
         exact_search_max: raw.train.exact_search_max as usize,
         serve_listen: raw.serve.listen,
@@ -89,9 +94,10 @@ mod tests {
             ("EYEFLEET_QUEUE__LEASE_SECONDS", "0"),
             ("EYEFLEET_EXPORT__LIMIT", "some"),
             ("EYEFLEET_LOG__FORMAT", "xml"),
+            ("EYEFLEET_TRAIN__SCHEDULE", "sundays"),
         ])
         .unwrap_err();
-        assert_eq!(error.problems.len(), 3, "{error}");
+        assert_eq!(error.problems.len(), 4, "{error}");
         insta::assert_snapshot!(error);
     }
 

@@ -18,6 +18,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::schedule::Timetable;
 pub use problems::Origin;
 pub use secret::Secret;
 pub use settings::{Setting, Settings};
@@ -68,10 +69,18 @@ pub struct Config {
     pub settle: Duration,
     /// Rows of an export when nobody says otherwise; `None` means all.
     pub export_limit: Option<u64>,
-    /// Whether a finished export starts a training.
+    /// When snapshots are written in any case.
+    pub export_schedule: Option<Timetable>,
+    /// Whether libraries learn by themselves.
     pub auto_train: bool,
-    /// Time without new photos before a library learns.
+    /// Time without new photos, and after the start, before a library learns.
     pub train_delay: Duration,
+    /// New, changed or corrected photos after which a library learns again.
+    pub train_after_images: u64,
+    /// The same as a share of the library.
+    pub train_after_share: f64,
+    /// When whatever has changed is learned.
+    pub train_schedule: Option<Timetable>,
     /// Generations kept beside the current one.
     pub generations_kept: usize,
     /// Vectors up to which search is exact.

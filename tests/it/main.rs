@@ -9,6 +9,7 @@ mod deployment;
 mod doctor;
 mod fleet;
 mod following;
+mod learning;
 mod libraries;
 mod numbers;
 mod outages;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::timetable;
 use crate::config::problems::Problems;
 
 #[derive(Debug, Deserialize)]
@@ -9,6 +10,8 @@ use crate::config::problems::Problems;
 pub(in crate::config) struct Export {
     /// A number of rows or the word `all`.
     pub limit: String,
+    /// A cron expression, or empty.
+    pub schedule: String,
 }
 
 impl Export {
@@ -20,6 +23,7 @@ impl Export {
                 "give a number from 1, or \"all\"",
             );
         }
+        timetable("export.schedule", &self.schedule, problems);
     }
 
     /// `None` means all.

@@ -20,6 +20,7 @@ mod watch;
 use serde::Deserialize;
 
 use super::problems::Problems;
+use crate::schedule::Timetable;
 
 /// All sections of `config/default.toml`.
 #[derive(Debug, Deserialize)]
@@ -59,4 +60,15 @@ impl Raw {
 fn named_well(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// A timetable where one is given.
+fn timetable(key: &str, text: &str, problems: &mut Problems) {
+    if !text.is_empty()
+        && let Err(why) = Timetable::parse(text)
+    {
+        let allowed = "give a cron expression of five fields, such as \"0 3 * * 0\" for Sundays at \
+                       three, or \"\" for none";
+        problems.bad(key, format_args!("{text:?}"), format_args!("{allowed} ({why})"));
+    }
 }
