@@ -215,3 +215,14 @@ async fn a_lease_left_over_by_the_limit_is_due_before_a_later_job() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn jobs_that_are_given_back_together_stand_as_they_stood() {
+    replay(vec![
+        Enqueue(vec![New("a1", Interactive, 0), New("b1", Interactive, 0)]),
+        Claim(0, 2),
+        Settle(0, vec![End(0, GiveBack), End(1, GiveBack)]),
+        Claim(1, 1),
+    ])
+    .await;
+}

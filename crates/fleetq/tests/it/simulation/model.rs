@@ -179,15 +179,22 @@ impl Model {
     }
 
     pub fn settle(&mut self, ends: &[(LeaseOf, How)]) -> Vec<Settled> {
-        let mut answers = Vec::new();
+        let (mut answers, mut given_back) = (Vec::new(), Vec::new());
         for (lease, how) in ends {
             if self.holds(lease) {
                 self.end(&lease.0, *how);
+                if matches!(how, How::GiveBack) {
+                    given_back.push(&lease.0);
+                }
                 answers.push(Settled::Applied);
             } else {
                 self.state.totals.stale += 1;
                 answers.push(Settled::Stale);
             }
+        }
+        // They stand as they stood.
+        for id in given_back.into_iter().rev() {
+            self.put_first(id);
         }
         answers
     }
@@ -221,7 +228,7 @@ impl Model {
             How::GiveBack => {
                 self.state.totals.given_back += 1;
                 self.job(id).starts -= 1;
-                self.put_first(id);
+                self.job(id).whereabouts = Whereabouts::Ready;
             }
             How::Crash if before.starts >= STARTS_MAX => {
                 self.quarantine(id, &format!("{NEVER_SETTLED}; the last time: crash"));
