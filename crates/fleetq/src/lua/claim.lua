@@ -52,10 +52,11 @@ if wanted > 0 then
   local expiry = whole(NOW + lease)
   local popped, bytes, put_off = 0, 0, nil
 
-  -- Once, as a rule. Again in the place of what was not handed out, up to a bound.
-  while claimed < wanted and popped < POPPED_MAX and bytes < BYTES_MAX and waiting.i + waiting.u + waiting.b > 0 do
-    local take, lanes, first_turn = { i = 0, u = 0, b = 0 }, {}, turn
-    for n = 1, math.min(wanted - claimed, waiting.i + waiting.u + waiting.b) do
+  -- Takes ids from the lanes in the order of their turns, so that whatever ends a call early takes no
+  -- lane's share.
+  local function pop_by_turns(most)
+    local take, lanes = { i = 0, u = 0, b = 0 }, {}
+    for n = 1, math.min(most, waiting.i + waiting.u + waiting.b) do
       local lane = string.sub(PATTERN, turn + 1, turn + 1)
       if take[lane] >= waiting[lane] then
         for _, other in ipairs(LANES) do
@@ -77,17 +78,32 @@ if wanted > 0 then
         waiting[lane] = waiting[lane] - take[lane]
       end
     end
-    -- In the order of their turns, so that whatever ends a call early takes no lane's share.
     local ids, used = {}, { i = 0, u = 0, b = 0 }
     for n, lane in ipairs(lanes) do
       used[lane] = used[lane] + 1
       ids[n] = popped_of[lane][used[lane]]
     end
+    return ids
+  end
+
+  -- Once, as a rule. Again in the place of what was not handed out, up to a bound.
+  while claimed < wanted and popped < POPPED_MAX and bytes < BYTES_MAX and waiting.i + waiting.u + waiting.b > 0 do
+    local first_turn, ids = turn, nil
+    local only = waiting.u + waiting.b == 0 and 'i' or waiting.i + waiting.b == 0 and 'u'
+      or waiting.i + waiting.u == 0 and 'b'
+    if only then
+      -- Whoever's turn it is, the job is of this lane.
+      ids = redis.call('LPOP', READY[only], math.min(wanted - claimed, waiting[only]))
+      waiting[only] = waiting[only] - #ids
+      turn = (turn + #ids) % #PATTERN
+    else
+      ids = pop_by_turns(wanted - claimed)
+    end
     popped = popped + #ids
 
     local texts, taken = redis.call('HMGET', STATE, unpack(ids)), {}
     -- Those to be handed out, side by side: a table for each would cost a twentieth of a claim.
-    local open_ids, open_at, open_lanes, heads, tails = {}, {}, {}, {}, {}
+    local open_ids, open_at, open_lanes, open_starts, open_attempts, open_times = {}, {}, {}, {}, {}, {}
     for n, id in ipairs(ids) do
       local text = texts[n]
       -- Taken apart by hand, because a parsed record costs as much as all the rest of a claim.
@@ -113,8 +129,7 @@ if wanted > 0 then
         taken[id] = true
         local m = #open_ids + 1
         open_ids[m], open_at[m], open_lanes[m] = id, n, lane
-        heads[m] = 'c ' .. lane .. ' ' .. starts + 1 .. ' ' .. attempts .. ' '
-        tails[m] = ' ' .. times .. ' ' .. worker
+        open_starts[m], open_attempts[m], open_times[m] = starts + 1, attempts, times
       end
     end
 
@@ -129,10 +144,11 @@ if wanted > 0 then
         bury(id, parse(texts[open_at[m]]), 'broken', 'its body is gone')
       else
         token = token + 1
-        local record = heads[m] .. whole(token) .. tails[m]
+        local lane = open_lanes[m]
+        local record = 'c ' .. lane .. ' ' .. open_starts[m] .. ' ' .. open_attempts[m] .. ' ' .. whole(token) .. ' ' .. open_times[m] .. ' ' .. worker
         records[#records + 1] = id
         records[#records + 1] = record
-        local ends = leases[open_lanes[m]]
+        local ends = leases[lane]
         ends[#ends + 1] = expiry
         ends[#ends + 1] = id
         claims[#claims + 1] = id
