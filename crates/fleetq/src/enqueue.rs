@@ -73,7 +73,7 @@ fn batches(jobs: Vec<NewJob>) -> Vec<Vec<NewJob>> {
     let mut parts: Vec<Vec<NewJob>> = Vec::new();
     let mut bytes = 0;
     for job in jobs {
-        let more = job.payload.len();
+        let more = job.payload.len() + job.meta_bytes();
         match parts.last_mut() {
             Some(part) if part.len() < BATCH_MAX && bytes + more <= BATCH_BYTES_MAX => {
                 part.push(job);
@@ -103,5 +103,8 @@ mod tests {
         assert_eq!(sizes(&[0; 501]), [250, 250, 1]);
         assert_eq!(sizes(&[700_000; 3]), [1, 1, 1]);
         assert_eq!(sizes(&[2 * BATCH_BYTES_MAX, 10, 10]), [1, 2]);
+        let told = NewJob::new("1", "see", "{}").with_meta("what", "x".repeat(16_000));
+        let parts = batches(vec![told; 100]);
+        assert_eq!((parts[0].len(), parts.len()), (65, 2), "metadata counts as well");
     }
 }

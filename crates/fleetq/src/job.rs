@@ -93,6 +93,10 @@ impl NewJob {
         self
     }
 
+    pub(crate) fn meta_bytes(&self) -> usize {
+        self.meta.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     pub(crate) fn check(&self, payload_bytes_max: usize) -> Result<(), QueueError> {
         check_name("job id", &self.id, ID_BYTES_MAX)?;
         check_name("job kind", &self.kind, KIND_BYTES_MAX)?;
@@ -101,9 +105,7 @@ impl NewJob {
             let id = self.id.clone();
             return Err(QueueError::PayloadTooLarge { id, bytes, bytes_max: payload_bytes_max });
         }
-        let meta_bytes: usize =
-            self.meta.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if meta_bytes > META_BYTES_MAX {
+        if self.meta_bytes() > META_BYTES_MAX {
             return Err(QueueError::BadName {
                 what: "metadata of job",
                 value: self.id.clone(),
