@@ -26,7 +26,7 @@ pub enum GenerationsCommand {
     /// Show how one was learned and what it holds.
     Show {
         /// Its number (default: the current one).
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         number: Option<GenerationNumber>,
     },
     /// Show what appears, disappears and changes from one to another.
@@ -35,19 +35,19 @@ pub enum GenerationsCommand {
     /// there.
     Rollback {
         /// Its number (default: the newest published one before the current).
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         number: Option<GenerationNumber>,
     },
     /// Keep the files of one however old it is.
     Pin {
         /// Its number.
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         number: GenerationNumber,
     },
     /// End that.
     Unpin {
         /// Its number.
-        #[arg(value_parser = number)]
+        #[arg(value_parser = number, allow_negative_numbers = true)]
         number: GenerationNumber,
     },
 }
@@ -56,7 +56,7 @@ pub enum GenerationsCommand {
 #[derive(Debug, Clone, Args)]
 pub struct GenerationsListArgs {
     /// Most generations to show.
-    #[arg(long, short = 'n', default_value_t = 20)]
+    #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub limit: u64,
 }
 
@@ -64,10 +64,10 @@ pub struct GenerationsListArgs {
 #[derive(Debug, Args)]
 pub struct GenerationsDiffArgs {
     /// The one to compare with (default: the one before the other).
-    #[arg(value_parser = number)]
+    #[arg(value_parser = number, allow_negative_numbers = true)]
     pub from: Option<GenerationNumber>,
     /// The one whose differences are shown (default: the current one).
-    #[arg(value_parser = number)]
+    #[arg(value_parser = number, allow_negative_numbers = true)]
     pub to: Option<GenerationNumber>,
     /// Names shown of each kind of difference.
     #[arg(long, short = 'n', default_value_t = 10)]
