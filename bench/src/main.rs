@@ -20,7 +20,7 @@ use server::Server;
 const ROUNDS: usize = 5;
 /// Consumed from a backlog of this many.
 const BACKLOGS: [usize; 2] = [20_000, 50_000];
-const SINGLE: usize = 10_000;
+const SINGLE: usize = 30_000;
 const PICKUPS: usize = 500;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -27,7 +27,7 @@ impl Queue {
     /// [`QueueError::Full`], and what else Redis says.
     pub async fn enqueue(&self, job: NewJob) -> Result<Enqueued, QueueError> {
         job.check(self.shared.settings.payload_bytes_max)?;
-        Ok(self.enqueue_batch(vec![job]).await?[0])
+        self.enqueue_one(&job).await
     }
 
     /// Adds many jobs, in script calls of at most 250 jobs and about 1 MiB each, several of which
@@ -52,19 +52,33 @@ impl Queue {
         Ok(answers)
     }
 
+    async fn enqueue_one(&self, job: &NewJob) -> Result<Enqueued, QueueError> {
+        let delay = whole_millis(job.delay.unwrap_or_default());
+        let mut call = scripts::enqueue_one(&self.shared.keys, job.lane, delay > 0);
+        call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay).arg(Envelope::encode(job));
+        let letter: String = self.run("enqueue a job", Effort::UntilAnswered, &call).await?;
+        Ok(read_answer(&letter))
+    }
+
     async fn enqueue_batch(&self, batch: Vec<NewJob>) -> Result<Vec<Enqueued>, QueueError> {
-        let mut call = scripts::enqueue(&self.shared.keys);
+        if let [job] = batch.as_slice() {
+            return Ok(vec![self.enqueue_one(job).await?]);
+        }
+        let mut call = self.script(&scripts::ENQUEUE);
         for job in &batch {
             let delay = whole_millis(job.delay.unwrap_or_default());
             call.arg(job.id.as_str()).arg(job.lane.letter()).arg(delay);
             call.arg(Envelope::encode(job));
         }
         let letters: Vec<String> = self.run("enqueue jobs", Effort::UntilAnswered, &call).await?;
-        let answers = letters.iter().map(|letter| match letter.as_str() {
-            "+" => Enqueued::Added,
-            place => Enqueued::Duplicate(Place::from_letter(place)),
-        });
-        Ok(answers.collect())
+        Ok(letters.iter().map(|letter| read_answer(letter)).collect())
+    }
+}
+
+fn read_answer(letter: &str) -> Enqueued {
+    match letter {
+        "+" => Enqueued::Added,
+        place => Enqueued::Duplicate(Place::from_letter(place)),
     }
 }
 

@@ -2,6 +2,8 @@
 //! All share the hash tag `{namespace:queue}`, hence one slot of a cluster. A change of what they
 //! hold needs a new [`LAYOUT`]: an older program must refuse what it would misread.
 
+use crate::lane::Lane;
+
 /// The version of the key layout that this crate reads and writes, `major.minor`.
 ///
 /// A program works with every minor version of its own major version: a new minor version only
@@ -108,9 +110,6 @@ pub const KEY_TABLE: [KeyRow; 18] = [
     ),
 ];
 
-/// The keys that adding a job takes: the first of the table.
-pub(crate) const ENQUEUE_KEYS: usize = 10;
-
 /// The key names of one queue.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
@@ -135,6 +134,21 @@ impl Keys {
         &self.of_layout_before
     }
 
+    /// Those that belong to no lane and that each new job touches: meta, jobs, state, wake.
+    pub(crate) fn first(&self) -> &[String] {
+        &self.names[..4]
+    }
+
+    /// The list of the jobs of `lane` that are ready.
+    pub(crate) fn ready(&self, lane: Lane) -> &str {
+        &self.names[4 + lane as usize]
+    }
+
+    /// The set of the jobs of `lane` that are not due yet.
+    pub(crate) fn scheduled(&self, lane: Lane) -> &str {
+        &self.names[7 + lane as usize]
+    }
+
     /// The list that idle workers block on.
     pub(crate) fn wake(&self) -> &str {
         &self.names[3]
@@ -154,6 +168,11 @@ mod tests {
     fn named_keys_are_the_ones_the_scripts_mean() {
         let keys = Keys::new("eyes", "analyze");
         assert_eq!(keys.wake(), "{eyes:analyze}:wake");
+        for lane in Lane::ALL {
+            assert_eq!(keys.ready(lane), format!("{{eyes:analyze}}:ready:{lane}"));
+            assert_eq!(keys.scheduled(lane), format!("{{eyes:analyze}}:scheduled:{lane}"));
+        }
+        assert_eq!(keys.first()[2], "{eyes:analyze}:state");
         assert_eq!(keys.history(), "{eyes:analyze}:history");
         assert!(keys.all().iter().all(|key| key.starts_with("{eyes:analyze}:")));
     }

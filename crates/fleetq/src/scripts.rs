@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use redis::{Script, ScriptInvocation};
 
-use crate::keys::{ENQUEUE_KEYS, Keys};
+use crate::keys::Keys;
+use crate::lane::Lane;
 
 macro_rules! queue_script {
     ($name:ident, $file:literal) => {
@@ -20,6 +21,7 @@ macro_rules! queue_script {
 }
 
 queue_script!(OPEN, "lua/open.lua");
+queue_script!(ENQUEUE, "lua/enqueue.lua");
 queue_script!(CLAIM, "lua/claim.lua");
 queue_script!(RENEW, "lua/renew.lua");
 queue_script!(SETTLE, "lua/settle.lua");
@@ -31,11 +33,9 @@ queue_script!(DEAD, "lua/dead.lua");
 queue_script!(STEER, "lua/steer.lua");
 queue_script!(DISCARD, "lua/discard.lua");
 
-/// Adding a single job is the most frequent call of all, so this script carries no more than it
-/// needs; it takes the first [`ENQUEUE_KEYS`].
-pub(crate) static ENQUEUE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(include_str!("lua/head.lua"), include_str!("lua/enqueue.lua")))
-});
+/// Stands alone: adding a single job is the most frequent call of all, and each line is paid for.
+pub(crate) static ENQUEUE_ONE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("lua/enqueue_one.lua")));
 
 /// Stands alone: it reads a layout that the others refuse.
 pub(crate) static MIGRATE: LazyLock<Script> =
@@ -54,9 +54,11 @@ pub(crate) fn call<'script>(script: &'script Script, keys: &Keys) -> ScriptInvoc
     with_keys(script, keys.all())
 }
 
-/// A call that adds jobs.
-pub(crate) fn enqueue(keys: &Keys) -> ScriptInvocation<'static> {
-    with_keys(&ENQUEUE, &keys.all()[..ENQUEUE_KEYS])
+/// A call that adds one job, which joins the ready or the scheduled ones of its lane.
+pub(crate) fn enqueue_one(keys: &Keys, lane: Lane, scheduled: bool) -> ScriptInvocation<'static> {
+    let mut invocation = with_keys(&ENQUEUE_ONE, keys.first());
+    invocation.key(if scheduled { keys.scheduled(lane) } else { keys.ready(lane) });
+    invocation
 }
 
 fn with_keys<'script>(script: &'script Script, keys: &[String]) -> ScriptInvocation<'script> {

@@ -1,4 +1,4 @@
--- Adds jobs, each under an id that is not live.
+-- Adds jobs, each under an id that is not live. For one alone there is `enqueue_one.lua`.
 -- ARGV: per job: id, lane, delay in ms, body. The caller bounds their number.
 -- Returns per job '+' or the letter of the place where that id is already.
 if MODE == 'draining' then return redis.error_reply('FLEETQDRAINING the queue takes no new jobs') end
@@ -16,7 +16,7 @@ local known = redis.call('HMGET', STATE, unpack(ids))
 local awake = redis.call('LLEN', WAKE)
 
 local results, bodies, records, seen = {}, {}, {}, {}
--- By lane, only those that are met: most calls have one job.
+-- By lane.
 local pushes, schedule = {}, {}
 local soonest, now = nil, NOW .. ''
 for n, id in ipairs(ids) do

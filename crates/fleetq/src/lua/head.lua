@@ -2,7 +2,7 @@
 -- a job is in exactly one place, its state record says which, and every move is one script.
 -- All keys come in KEYS, in the order of keys.rs, and lie in one hash slot; none is built here.
 -- A script that cannot be carried out as a whole is refused before its first write.
--- It is kept short, with `moves.lua` apart: each call pays for what stands here.
+-- It is kept short: each call pays for what stands here.
 local META, JOBS, STATE, WAKE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local READY = { i = KEYS[5], u = KEYS[6], b = KEYS[7] }
 local SCHEDULED = { i = KEYS[8], u = KEYS[9], b = KEYS[10] }

@@ -1,5 +1,4 @@
--- Follows `head.lua` in every script but the one that adds jobs: the other keys, and the moves that
--- several scripts share.
+-- Follows `head.lua` in every script: the other keys, and the moves that several scripts share.
 local CLAIMED = { i = KEYS[11], u = KEYS[12], b = KEYS[13] }
 local DEAD = { i = KEYS[14], u = KEYS[15], b = KEYS[16] }
 local NOTES, HISTORY = KEYS[17], KEYS[18]

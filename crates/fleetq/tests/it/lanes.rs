@@ -12,25 +12,22 @@ use fleetq::{
 };
 use tokio::sync::mpsc;
 
+use crate::adding;
 use crate::harness::{Server, job, keys, short_lease};
-
-/// As the crate sends it, for what its types do not let through.
-fn script(text: &str) -> redis::Script {
-    redis::Script::new(&format!("{}{text}", include_str!("../../src/lua/head.lua")))
-}
 
 #[tokio::test]
 async fn arguments_without_sense_are_refused_and_change_nothing() {
     let server = Server::start().await;
     let queue = server.queue(short_lease()).await;
     let mut line = server.raw().await;
-    let enqueue = script(include_str!("../../src/lua/enqueue.lua"));
+    // What the crate's types do not let through.
+    let enqueue = adding::many();
     for (lane, delay, what) in
         [("u", "-1", "a delay of -1 ms"), ("x", "0", "there is no lane x"), ("u", "soon", "soon")]
     {
         let mut call = enqueue.prepare_invoke();
-        for row in &KEY_TABLE[..10] {
-            call.key(format!("{{test:work}}:{}", row.suffix));
+        for row in KEY_TABLE {
+            call.key(adding::key(row.suffix));
         }
         // The first one is good, and is not added either.
         call.arg("good").arg("u").arg(0).arg("{}\n").arg("bad").arg(lane).arg(delay).arg("{}\n");

@@ -2,6 +2,7 @@
 //! first lines say what counts as failure.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adding;
 mod big_bodies;
 mod capped;
 mod child;
