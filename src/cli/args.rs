@@ -245,6 +245,9 @@ pub struct TrainArgs {
     /// Learn again even when the newest snapshot was learned from already.
     #[arg(long)]
     pub force: bool,
+    /// Make it current even where it is a step back (a setting says how far that goes).
+    #[arg(long)]
+    pub publish_anyway: bool,
     /// Library in question.
     #[arg(long, default_value = "main")]
     pub library: LibraryId,

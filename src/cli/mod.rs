@@ -94,4 +94,4 @@ pub use follow_folder::follow_folder;
 pub use library::attach;
 pub use search::{open_follower_and_encoder, open_searcher};
 pub use settings::config;
-pub use train::train_and_wait;
+pub use train::{How, train_and_wait};

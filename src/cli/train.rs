@@ -17,9 +17,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Generations looked through for the one that was asked for.
 const RECENT: u64 = 50;
 
+/// How a training by hand differs from one by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Learn again what was learned already.
+    pub force: bool,
+    /// Make it current although it is a step back.
+    pub publish_anyway: bool,
+}
+
 pub(super) async fn train(client: &Client, args: &TrainArgs, json: bool) -> anyhow::Result<Exit> {
+    let how = How { force: args.force, publish_anyway: args.publish_anyway };
     if args.wait {
-        let generation = train_and_wait(client, &args.library, args.force, json).await?;
+        let generation = train_and_wait(client, &args.library, how, json).await?;
         if json {
             say!("{}", super::generations::row(&generation));
         } else {
@@ -31,7 +41,7 @@ pub(super) async fn train(client: &Client, args: &TrainArgs, json: bool) -> anyh
         }
         return Ok(Exit::Done);
     }
-    let job = enqueue(client, &args.library, args.force).await?;
+    let job = enqueue(client, &args.library, how).await?;
     if json {
         say!("{}", json!({ "enqueued": job.id() }));
     } else {
@@ -43,7 +53,7 @@ pub(super) async fn train(client: &Client, args: &TrainArgs, json: bool) -> anyh
 async fn enqueue(
     client: &Client,
     library: &LibraryId,
-    force: bool,
+    how: How,
 ) -> anyhow::Result<TrainGeneration> {
     if client.catalog.library(library).await?.is_none() {
         return Err(CatalogError::UnknownLibrary(library.clone()).into());
@@ -53,13 +63,14 @@ async fn enqueue(
     })?;
     let snapshot = SnapshotId::parse(&export.export)
         .with_context(|| format!("export {:?} has no snapshot id", export.export))?;
-    let newer_than = if force {
+    let newer_than = if how.force {
         let newest = client.catalog.generations(library, 1).await?;
         Some(newest.first().map_or(GenerationNumber(0), |generation| generation.number))
     } else {
         None
     };
-    let job = TrainGeneration { library: library.clone(), snapshot, newer_than };
+    let publish_anyway = how.publish_anyway;
+    let job = TrainGeneration { library: library.clone(), snapshot, newer_than, publish_anyway };
     ask_for(&client.train, job.queued(&Origin::command())?).await?;
     Ok(job)
 }
@@ -71,10 +82,10 @@ async fn enqueue(
 pub async fn train_and_wait(
     client: &Client,
     library: &LibraryId,
-    force: bool,
+    how: How,
     quiet: bool,
 ) -> anyhow::Result<Generation> {
-    let job = enqueue(client, library, force).await?;
+    let job = enqueue(client, library, how).await?;
     let mut progress = Progress::new("train", "%", 100, quiet);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;

@@ -52,6 +52,7 @@ pub(super) fn check(
         train_after_images: raw.train.after_images,
         train_after_share: raw.train.after_share,
         train_schedule: Timetable::parse(&raw.train.schedule).ok(),
+        train_shrink_max: raw.train.shrink_max_share,
         generations_kept: raw.train.generations_kept as usize,
         exact_search_max: raw.train.exact_search_max as usize,
         serve_listen: raw.serve.listen,

@@ -81,6 +81,8 @@ pub struct Config {
     pub train_after_share: f64,
     /// When whatever has changed is learned.
     pub train_schedule: Option<Timetable>,
+    /// The share by which something essential may shrink from one generation to the next.
+    pub train_shrink_max: f64,
     /// Generations kept beside the current one.
     pub generations_kept: usize,
     /// Vectors up to which search is exact.

@@ -239,7 +239,7 @@ async fn with_fleet(
     cli::export_and_wait(&client, &main, None, quiet).await?;
     outcome.took.push(("export", watch.lap()));
 
-    let generation = cli::train_and_wait(&client, &main, false, quiet).await?;
+    let generation = cli::train_and_wait(&client, &main, cli::How::default(), quiet).await?;
     mischief.end().await?;
     outcome.generation = generation.number.0;
     outcome.learned = Some(Learned::read(&client.config.data)?);

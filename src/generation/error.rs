@@ -46,6 +46,19 @@ pub enum GenerationError {
         /// The one asked for.
         wanted: String,
     },
+    /// It would be a step back.
+    #[error(
+        "generation {number} is held back: {}; look at what was exported (`eyefleet export --json`), \
+         publish it as it is with `eyefleet train --publish-anyway`, or allow more with \
+         train.shrink_max_share",
+        objections.join("; ")
+    )]
+    HeldBack {
+        /// Which generation.
+        number: GenerationNumber,
+        /// What speaks against it.
+        objections: Vec<String>,
+    },
     /// Its index does not find its own vectors.
     #[error(
         "generation {number}: its index found only {found} of {asked} of its own vectors; run \
@@ -104,6 +117,7 @@ impl GenerationError {
             | Self::OtherSpace { .. }
             | Self::Blind { .. }
             | Self::Taken { .. }
+            | Self::HeldBack { .. }
             | Self::InTheWay(_) => Fate::Permanent,
             Self::Superseded { .. } => Fate::Superseded,
             Self::Io { .. } => Fate::Transient,

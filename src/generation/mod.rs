@@ -8,6 +8,7 @@ mod clusters;
 mod current;
 mod diff;
 mod error;
+pub mod gate;
 mod history;
 mod index;
 pub mod language;

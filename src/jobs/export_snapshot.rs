@@ -159,7 +159,12 @@ impl ExportSnapshot {
         snapshot: SnapshotId,
         attempt: &Attempt,
     ) {
-        let job = TrainGeneration { library: self.library.clone(), snapshot, newer_than: None };
+        let job = TrainGeneration {
+            library: self.library.clone(),
+            snapshot,
+            newer_than: None,
+            publish_anyway: false,
+        };
         let origin = Origin::new(Source::Export).traced(attempt.traceparent.as_deref());
         let asked = match job.queued(&origin) {
             Ok(job) => queue.enqueue(job).await.map_err(JobError::from),

@@ -12,10 +12,11 @@ use crate::board::{Board, TrainingProgress, Version};
 use crate::catalog::{Catalog, GenerationState, Published, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
-use crate::generation::{self, GenerationStore, TrainingEntry};
+use crate::generation::gate::{self, Bar, Candidate};
+use crate::generation::{self, GenerationError, GenerationStore, Publication, TrainingEntry};
 use crate::learning::{self, LearnOptions, Learned, Step};
 use crate::library_lock::{self, LibraryLock};
-use crate::names::{Fence, GenerationNumber, LibraryId};
+use crate::names::{Fence, GenerationNumber, LibraryId, SpaceId};
 use crate::snapshot::{self, Snapshot, SnapshotId};
 use crate::telemetry::metrics;
 use crate::volume;
@@ -40,13 +41,22 @@ pub struct TrainGeneration {
     /// forced training after its end changes nothing.
     #[serde(default)]
     pub newer_than: Option<GenerationNumber>,
+    /// Make it current even where it is a step back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub publish_anyway: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl TrainGeneration {
     /// The job's id in the queue: a snapshot is learned from once at a time.
     pub fn id(&self) -> String {
         let forced = self.newer_than.map_or(String::new(), |number| format!(":after-{number}"));
-        format!("{}:{}:{}{forced}", Self::NAME, self.library, self.snapshot)
+        let anyway = if self.publish_anyway { ":anyway" } else { "" };
+        format!("{}:{}:{}{forced}{anyway}", Self::NAME, self.library, self.snapshot)
     }
 
     /// The job in the form that the queue takes.
@@ -70,6 +80,10 @@ pub struct TrainDeps {
     pub data: PathBuf,
     /// Vectors up to which search is exact.
     pub exact_search_max: usize,
+    /// The space of the pack in use.
+    pub space: SpaceId,
+    /// The share by which something essential may shrink, 0 to 1.
+    pub shrink_max: f64,
     /// Generations kept beside the current one.
     pub generations_kept: usize,
 }
@@ -196,6 +210,9 @@ impl TrainGeneration {
             fence,
             number,
             parent,
+            space: deps.space.clone(),
+            images: deps.catalog.analyzed_count(&self.library).await?,
+            shrink_max: deps.shrink_max,
             _lock: Arc::clone(lock),
         };
         // This future is dropped when the lease is lost or the process stops: the thread sees that.
@@ -340,6 +357,11 @@ struct Building {
     fence: Fence,
     number: GenerationNumber,
     parent: Option<GenerationNumber>,
+    /// Of the models in use.
+    space: SpaceId,
+    /// Analyzed photos that the library has.
+    images: u64,
+    shrink_max: f64,
     /// This thread may outlive the job that began it.
     _lock: Arc<LibraryLock>,
 }
@@ -352,8 +374,38 @@ impl Building {
         // The catalogue has just given us this number: what lies there was never current.
         store.discard(self.number)?;
         let learned = learning::learn(&snapshot, build.path(), &self.options, progress)?;
-        store.publish(&build, learned.publication(self.number, self.parent, self.clock.now()))?;
+        let publication = learned.publication(self.number, self.parent, self.clock.now());
+        self.judge(&store, &publication)?;
+        store.publish(&build, publication)?;
         Ok(learned)
+    }
+
+    /// Whether it may become current.
+    fn judge(
+        &self,
+        store: &GenerationStore,
+        publication: &Publication,
+    ) -> Result<(), GenerationError> {
+        // One that cannot be read is what a new one mends.
+        let current = self.parent.and_then(|parent| store.manifest(parent).ok());
+        let (counts, quality) = (&publication.counts, &publication.quality);
+        let candidate = Candidate { space: &publication.space, counts, quality };
+        let bar = Bar {
+            space: &self.space,
+            current: current.as_ref().map(|manifest| &manifest.counts),
+            images: self.images,
+            shrink_max: self.shrink_max,
+        };
+        let objections = gate::objections(&candidate, &bar);
+        if objections.is_empty() {
+            return Ok(());
+        }
+        if self.job.publish_anyway {
+            let why = objections.join("; ");
+            tracing::warn!(library = %self.job.library, generation = %self.number, why, "published although it is a step back");
+            return Ok(());
+        }
+        Err(GenerationError::HeldBack { number: self.number, objections })
     }
 }
 
@@ -372,6 +424,9 @@ mod tests {
         let unforced: TrainGeneration = serde_json::from_str(short).unwrap();
         assert_eq!(unforced.newer_than, None);
         assert_ne!(job.id(), unforced.id());
+        assert!(!unforced.publish_anyway);
+        let anyway = TrainGeneration { publish_anyway: true, ..unforced.clone() };
+        assert_ne!(anyway.id(), unforced.id(), "one that waits must not swallow it");
     }
 
     #[tokio::test]
@@ -387,10 +442,17 @@ mod tests {
             clock: Clock::system(),
             data: data.path().to_owned(),
             exact_search_max: 1,
+            space: SpaceId::new("00112233aabbccdd").unwrap(),
+            shrink_max: 0.5,
             generations_kept: 1,
         };
         let snapshot = SnapshotId::new(Clock::system().now(), Fence(5));
-        let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
+        let job = TrainGeneration {
+            library: library.clone(),
+            snapshot,
+            newer_than: None,
+            publish_anyway: false,
+        };
         let attempt = |fence| Attempt {
             fence: Fence(fence),
             failed_before: 2,

@@ -138,7 +138,12 @@ async fn ask_for_training(
     export: &str,
 ) -> Result<bool, JobError> {
     let Some(snapshot) = SnapshotId::parse(export) else { return Ok(false) };
-    let job = TrainGeneration { library: library.clone(), snapshot, newer_than: None };
+    let job = TrainGeneration {
+        library: library.clone(),
+        snapshot,
+        newer_than: None,
+        publish_anyway: false,
+    };
     let asked = job.queued(&Origin::new(Source::Schedule))?;
     let answer = offer(&deps.train, vec![asked]).await?;
     if answer == Some(vec![Enqueued::Added]) {

@@ -177,3 +177,31 @@ fn old_generations_are_collected_unless_they_are_pinned_or_in_use() {
     let gone = run(fleet.member().args(["generations", "pin", "1"]));
     assert_ne!(gone.status.code(), Some(0));
 }
+
+#[test]
+fn a_generation_that_is_a_step_back_is_held_back_until_somebody_wants_it() {
+    let fleet = Fleet { auto_train: false, ..Fleet::new() };
+    let _roles = ["analyze", "export", "train"].map(|name| fleet.role(name));
+    fleet.add("photos", 24);
+    let by_hand = |words: &[&str]| run(fleet.member().args(words).arg("--wait"));
+    assert!(by_hand(&["export"]).status.success());
+    assert!(by_hand(&["train"]).status.success());
+
+    // Of a snapshot that lacks most of the photos, which are all still there.
+    assert!(by_hand(&["export", "--limit", "5"]).status.success());
+    let refused = by_hand(&["train"]);
+    assert!(!refused.status.success());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("5 photos that search finds in place of 24"), "{why}");
+    assert!(why.contains("--publish-anyway"), "{why}");
+    assert_eq!(fleet.json(&["status"]).unwrap()["generation"], 1);
+    fleet.wait_until_served(1);
+    let history = std::fs::read_to_string(fleet.data().join("libraries/main/training_history.log"));
+    assert!(history.unwrap().contains("held back"));
+
+    let published = by_hand(&["train", "--publish-anyway"]);
+    assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
+    let current = fleet.json(&["status"]).unwrap()["generation"].as_u64().unwrap();
+    assert!(current > 1);
+    fleet.wait_until_served(current);
+}

@@ -130,9 +130,11 @@ impl Story {
             clock: self.clock.clone(),
             data: self.folder.path().to_owned(),
             exact_search_max: 50_000,
+            space: self.pack.space().clone(),
+            shrink_max: 0.5,
             generations_kept: 3,
         };
-        let train = TrainGeneration { library, snapshot, newer_than: None };
+        let train = TrainGeneration { library, snapshot, newer_than: None, publish_anyway: false };
         assert_eq!(train.run(&deps, &attempt).await.unwrap(), Done::Finished);
     }
 

@@ -14,6 +14,7 @@ pub(in crate::config) struct Train {
     pub after_share: f64,
     /// A cron expression, or empty.
     pub schedule: String,
+    pub shrink_max_share: f64,
     pub generations_kept: u64,
     pub exact_search_max: u64,
 }
@@ -24,6 +25,7 @@ impl Train {
         problems.within("train.after_images", self.after_images, 1, 1_000_000_000);
         problems.within("train.after_share", self.after_share, 0.001, 1.0);
         timetable("train.schedule", &self.schedule, problems);
+        problems.within("train.shrink_max_share", self.shrink_max_share, 0.0, 1.0);
         problems.within("train.generations_kept", self.generations_kept, 1, 1000);
     }
 }
