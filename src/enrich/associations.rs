@@ -29,9 +29,26 @@ pub struct Associated {
     /// The share of photos with the most telling term of this one that have it, as far as the
     /// library is certain, 0 to 1.
     pub certain_share: f64,
-    /// How much all terms of the photo together speak for it, and how many do.
+    /// How much all terms of the photo together speak for it.
     strength: f64,
+    /// How many of them do.
     speakers: usize,
+}
+
+impl Associated {
+    /// How many terms of the photo speak for it.
+    pub fn speakers(&self) -> usize {
+        self.speakers
+    }
+
+    /// The share of photos like this one that show it, 0 to 1: with those in which the models missed
+    /// it (`completeness`, see [`crate::generation::completeness`]), and less where it is outvoted.
+    /// What a wrong tag brings with it has that tag alone to speak for it, while `most` speak for what
+    /// the photo is about.
+    pub fn likely_share(&self, most: usize, completeness: f64) -> f64 {
+        let agreement = self.speakers as f64 / most.max(1) as f64;
+        (self.certain_share / completeness * agreement).min(1.0)
+    }
 }
 
 /// What goes with a photo, strongest first. Never what is said of it already, what the owner
@@ -163,6 +180,21 @@ mod tests {
         assert_eq!(terms("a sandy beach", &["Day"], &[]), ["sunset"]);
         assert_eq!(terms("a sandy beach", &["sunset"], &["night"]), Vec::<String>::new());
         assert_eq!(terms("", &[], &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_wrong_tag_brings_with_it_is_outvoted() {
+        let found = |certain_share, speakers| Associated {
+            term: "sea".to_owned(),
+            kind: TermKind::Tag,
+            certain_share,
+            strength: 1.0,
+            speakers,
+        };
+        assert!((found(0.6, 3).likely_share(3, 1.0) - 0.6).abs() < 1e-9);
+        assert!((found(0.6, 1).likely_share(3, 1.0) - 0.2).abs() < 1e-9);
+        assert!((found(0.4, 3).likely_share(3, 0.5) - 0.8).abs() < 1e-9, "the models miss half");
+        assert!((found(0.9, 3).likely_share(3, 0.5) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::generation::{Generation, TermKind, language};
 use crate::names::{GenerationNumber, ImageId, SpaceId};
 
 /// A tag or category is suggested when the library is confident that at least this share of
-/// images like this one has it.
+/// images like this one has it; see [`Associated::likely_share`].
 const SUGGESTED_SHARE_MIN: f64 = 0.5;
 /// Images at least this close are taken for the same picture.
 const DUPLICATE_COSINE_MIN: f32 = 0.98;
@@ -46,9 +46,9 @@ pub struct Analysis<'a> {
 pub struct Enrichment {
     /// "..., commonly associated with a, b, c"; none where nothing is known to add.
     pub description: Option<String>,
-    /// Tags that such photos mostly have, with the share that is certain, 0 to 1.
+    /// Tags that such photos mostly have, with the share that is likely, 0 to 1.
     pub tags: Vec<(String, f32)>,
-    /// Categories that such photos mostly have, with the share that is certain, 0 to 1.
+    /// Categories that such photos mostly have, with the share that is likely, 0 to 1.
     pub categories: Vec<(String, f32)>,
     /// Words typical of its categories that its description lacks.
     pub context: Vec<String>,
@@ -69,10 +69,12 @@ pub fn enrich(analysis: &Analysis<'_>, generation: &Generation) -> Enrichment {
         analysis.declined,
         &generation.description_patterns,
     );
+    let most = associated.iter().map(Associated::speakers).max().unwrap_or(0);
     let suggest = |fits: &dyn Fn(&Associated) -> bool| -> Vec<(String, f32)> {
-        let likely = associated.iter().filter(|found| found.certain_share >= SUGGESTED_SHARE_MIN);
+        let share = |found: &Associated| found.likely_share(most, generation.completeness);
+        let likely = associated.iter().filter(|found| share(found) >= SUGGESTED_SHARE_MIN);
         let fitting = likely.filter(|found| fits(found));
-        fitting.map(|found| (found.term.clone(), found.certain_share as f32)).collect()
+        fitting.map(|found| (found.term.clone(), share(found) as f32)).collect()
     };
     // "sea" may be both, a tag and a category.
     let is_tag = |found: &Associated| found.kind == TermKind::Tag;

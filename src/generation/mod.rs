@@ -30,7 +30,7 @@ pub use manifest::{GenerationManifest, Publication};
 pub use opened::{Generation, files};
 pub use patterns::{
     Association, CategoryPattern, CategoryPatterns, DescriptionPattern, DescriptionPatterns,
-    TermKind, lower_bound,
+    TermKind, completeness, lower_bound,
 };
 pub use store::{BuildDir, GenerationStore};
 pub use words::{Neighbour, WordEntry, Words};

@@ -13,7 +13,7 @@ use super::error::GenerationError;
 use super::index::{Index, IndexKind};
 use super::language;
 use super::manifest::{GenerationManifest, SCHEMA_VERSION};
-use super::patterns::{CategoryPatterns, DescriptionPatterns};
+use super::patterns::{CategoryPatterns, DescriptionPatterns, completeness};
 use super::words::Words;
 use crate::names::{GenerationNumber, SpaceId};
 use crate::snapshot::FileEntry;
@@ -59,6 +59,9 @@ pub struct Generation {
     pub patterns: CategoryPatterns,
     /// Term -> what goes with it.
     pub description_patterns: DescriptionPatterns,
+    /// The share of the tags that are always there that the models name; see
+    /// [`super::patterns::completeness`].
+    pub completeness: f64,
     /// Synonyms and related words.
     pub words: Words,
     /// Groups of faces.
@@ -89,10 +92,12 @@ impl Generation {
             });
         }
         let shelf = Shelf { folder, manifest: &manifest };
+        let description_patterns: DescriptionPatterns = shelf.json(files::DESCRIPTION_PATTERNS)?;
         let generation = Self {
             number,
             patterns: shelf.json(files::CATEGORY_PATTERNS)?,
-            description_patterns: shelf.json(files::DESCRIPTION_PATTERNS)?,
+            completeness: completeness(&description_patterns),
+            description_patterns,
             words: shelf.json(files::SEARCH_INDEX)?,
             clusters: shelf.json(files::FACE_CLUSTERS)?,
             index: shelf.index(files::INDEX)?,

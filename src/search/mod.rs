@@ -5,6 +5,8 @@
 //! taught. Where the encoder knows no word of the query, the words alone are asked. A picture below
 //! the pack's floor in meaning and without words in common is no hit: a query can find nothing.
 
+#[cfg(test)]
+mod measured;
 mod near;
 mod rank;
 mod refresh;

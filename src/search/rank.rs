@@ -11,6 +11,11 @@ use crate::names::ImageId;
 /// the distance between a right and a wrong picture's cosine in the starter pack's space, so words
 /// decide between pictures that look alike and cannot lift one that looks like something else.
 const WORDS_WEIGHT: f32 = 0.15;
+/// What a picture gains whose texts hold everything that goes with the query here: enough to put the
+/// likelier of two first whose texts hold the same words of it, and a wrong tag last.
+const COMPANY_WEIGHT: f32 = 0.02;
+/// A tag that was only learned counts so much of one that a model or the owner gave.
+const LEARNED_TAG: f32 = 0.8;
 /// Share of the query's words that alone makes a picture a hit.
 const WORDS_ALONE: f32 = 0.5;
 
@@ -70,10 +75,10 @@ impl Asked {
         self.own.join(" ")
     }
 
-    /// The share of the query that a corrected text says, where that makes a picture a hit.
+    /// How well a corrected text says the query, where that makes a picture a hit.
     pub fn is_said_by(&self, text: &ImageText) -> Option<f32> {
-        let (share, _) = common_words(self, text);
-        (share >= WORDS_ALONE).then_some(share)
+        let Common { share, company, .. } = common_words(self, text);
+        (share >= WORDS_ALONE).then_some(share + COMPANY_WEIGHT / WORDS_WEIGHT * company)
     }
 }
 
@@ -89,11 +94,11 @@ pub(super) fn rank(
         .into_iter()
         .filter_map(|candidate| {
             let text = texts.0.get(&candidate.image)?;
-            let (share, words) = common_words(asked, text);
+            let Common { share, company, words } = common_words(asked, text);
             let near_enough = candidate.similarity >= floor;
             let says_so = share >= WORDS_ALONE;
             (near_enough || says_so).then(|| Hit {
-                score: candidate.similarity + WORDS_WEIGHT * share,
+                score: candidate.similarity + WORDS_WEIGHT * share + COMPANY_WEIGHT * company,
                 similarity: candidate.similarity,
                 words,
                 path: text.path.to_string(),
@@ -125,33 +130,55 @@ fn words_of(text: &str) -> Vec<String> {
     words.map(str::to_lowercase).filter(|word| !EMPTY_WORDS.contains(&word.as_str())).collect()
 }
 
-/// Share of the wanted words found in the picture's own texts, 0 to 1, and the words found there.
-/// A learned neighbour of a missing word counts by its weight.
-fn common_words(asked: &Asked, text: &ImageText) -> (f32, Vec<String>) {
+/// What a query and the texts of a picture have in common.
+struct Common {
+    /// Share of the query's words that the picture has, 0 to 1.
+    share: f32,
+    /// Share of what goes with the query here that it has, 0 to 1.
+    company: f32,
+    /// The words found.
+    words: Vec<String>,
+}
+
+/// A word that no model gave is made up for by a tag that was learned of the picture, else by the
+/// strongest learned neighbour of the query that it has, by its weight.
+fn common_words(asked: &Asked, text: &ImageText) -> Common {
     let Asked { own: wanted, widened } = asked;
+    let mut common = Common { share: 0.0, company: 0.0, words: Vec::new() };
     if wanted.is_empty() {
-        return (0.0, Vec::new());
+        return common;
     }
     let mut own = words_of(text.description.as_deref().unwrap_or_default());
     own.extend(text.tags.iter().flat_map(|tag| words_of(&tag.name)));
-    let mut found = Vec::new();
-    let mut sum = 0.0;
+    let learned = |word: &String| {
+        let tags = text.enriched.iter().flat_map(|enriched| &enriched.tags);
+        tags.filter(|tag| words_of(&tag.name).contains(word)).map(|tag| tag.score).reduce(f32::max)
+    };
+    let (mut sum, mut missing) = (0.0, 0);
     for word in wanted {
-        if own.contains(word) {
-            sum += 1.0;
-            found.push(word.clone());
+        let weight =
+            if own.contains(word) { Some(1.0) } else { learned(word).map(|it| it * LEARNED_TAG) };
+        match weight {
+            Some(weight) => {
+                sum += weight;
+                common.words.push(word.clone());
+            }
+            None => missing += 1,
         }
     }
-    // Neighbours make up for missing words only, each missing word once.
-    let missing = wanted.len() as f32 - sum;
-    let mut neighbours = 0.0;
-    for (word, weight) in widened {
-        if neighbours < missing && own.contains(word) {
-            neighbours += weight.min(missing - neighbours);
-            found.push(word.clone());
-        }
+    // Strongest first.
+    let neighbours: Vec<&(String, f32)> =
+        widened.iter().filter(|(word, _)| own.contains(word)).collect();
+    for (word, weight) in neighbours.iter().take(missing) {
+        sum += weight;
+        common.words.push(word.clone());
     }
-    ((sum + neighbours) / wanted.len() as f32, found)
+    let all: f32 = widened.iter().map(|(_, weight)| weight).sum();
+    if all > 0.0 {
+        common.company = neighbours.iter().map(|(_, weight)| weight).sum::<f32>() / all;
+    }
+    common.share = sum / wanted.len() as f32;
+    common
 }
 
 #[cfg(test)]
@@ -213,6 +240,41 @@ mod tests {
         assert_eq!(ranked("saree", &[]), ["boat", "beach"]);
         let widened = [("sari".to_owned(), 0.9)];
         assert!(ranked("saree", &widened).contains(&"dress".to_owned()));
+    }
+
+    #[test]
+    fn a_learned_tag_counts_less_than_a_seen_one_and_company_decides_between_equals() {
+        let learned = |score| Enriched {
+            generation: GenerationNumber(1),
+            description: None,
+            tags: vec![Tag { name: "harbour".to_owned(), group: String::new(), score }],
+            categories: Vec::new(),
+            context: Vec::new(),
+            near_duplicates: Vec::new(),
+        };
+        let guessed =
+            ImageText { enriched: Some(learned(0.9)), ..text("guessed", "a boat", &["boat"]) };
+        let doubtful =
+            ImageText { enriched: Some(learned(0.5)), ..text("doubtful", "a boat", &["boat"]) };
+        let texts = Texts::new(vec![
+            text("wrong", "a cat", &["harbour"]),
+            text("seen", "a boat", &["harbour", "boat"]),
+            guessed,
+            doubtful,
+        ]);
+        let all = ["wrong", "seen", "guessed", "doubtful"].map(|id| candidate(id, 0.0)).to_vec();
+        let ids = |widened: &[(String, f32)]| -> Vec<String> {
+            let hits = rank(all.clone(), &texts, &Asked::new("harbour", widened), 0.5, 10);
+            hits.into_iter().map(|hit| hit.image.to_string()).collect()
+        };
+        assert_eq!(ids(&[]), ["seen", "wrong", "guessed"]);
+        let boats = [("boat".to_owned(), 0.4), ("sea".to_owned(), 0.3)];
+        assert_eq!(ids(&boats), ["seen", "wrong", "guessed"]);
+        let wrong_first = text("awrong", "a cat", &["harbour"]);
+        let texts = Texts::new(vec![wrong_first, text("seen", "a boat", &["harbour", "boat"])]);
+        let pair = ["awrong", "seen"].map(|id| candidate(id, 0.0)).to_vec();
+        let hits = rank(pair, &texts, &Asked::new("harbour", &boats), 0.5, 10);
+        assert_eq!(hits[0].image.as_str(), "seen");
     }
 
     #[test]
