@@ -186,7 +186,11 @@ impl Follower {
         );
         let loading = Arc::clone(&current);
         let loaded = tokio::task::spawn_blocking(move || {
-            loading.load(&store, version.number, Some(&space)).map(drop)
+            let loaded = loading.load(&store, version.number, Some(&space)).map(drop);
+            if loaded.is_err() && loading.number().is_none() {
+                serve_an_older_one(&loading, &store, &space);
+            }
+            loaded
         });
         let loaded = match loaded.await {
             Ok(loaded) => loaded.map_err(|error| error.to_string()),
@@ -247,6 +251,18 @@ impl Follower {
             tried: None,
             failed_at: None,
         });
+    }
+}
+
+/// For a process that has just begun and cannot load what is current: the newest of those that lie
+/// there and are whole is better than none, until the current one can be loaded.
+fn serve_an_older_one(current: &Current, store: &GenerationStore, space: &SpaceId) {
+    let Ok(numbers) = store.list() else { return };
+    for number in numbers.into_iter().rev() {
+        if current.load(store, number, Some(space)).is_ok() {
+            tracing::warn!(generation = %number, "an older generation is served for now");
+            return;
+        }
     }
 }
 

@@ -103,6 +103,11 @@ async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
     assert!(!early.look().await, "a damaged generation was applied");
     assert_eq!(early.serves()[&main], GenerationNumber(1));
 
+    // A process that starts now has no old one in memory: it takes the one that lies there.
+    let started = follower();
+    let served = started.generation(&main).await.unwrap().map(|learned| learned.number);
+    assert_eq!(served, Some(GenerationNumber(1)));
+
     // A Redis that was emptied says nothing; the catalogue is asked.
     let third = publish(&catalog, folder.path(), 3).await;
     let client = redis::Client::open(redis.url()).unwrap();
@@ -110,6 +115,15 @@ async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
     redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();
     assert!(early.look().await);
     assert_eq!(early.serves()[&main], GenerationNumber(3));
+    assert!(started.look().await);
+    assert_eq!(started.serves()[&main], GenerationNumber(3));
+    // What is current may be gone altogether, from the disk or with the key.
+    std::fs::remove_dir_all(store.folder(third.number)).unwrap();
+    assert!(!early.look().await);
+    assert_eq!(early.serves()[&main], GenerationNumber(3));
+    let late = follower();
+    let served = late.generation(&main).await.unwrap().map(|learned| learned.number);
+    assert_eq!(served, Some(GenerationNumber(1)));
     // An older announcement cannot turn the board back.
     board.announce(&main, third).await.unwrap();
     board.announce(&main, first).await.unwrap();
