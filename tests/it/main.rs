@@ -22,5 +22,7 @@ mod slow;
 mod sqlite;
 mod starter_pack;
 mod support;
+mod swaps;
+mod trainers;
 mod up;
 mod watching;

@@ -1,0 +1,301 @@
+//! Trainers that get into each other's way, and trainers that die.
+//! Failure: a reader that is served nothing although something was learned, or a mix of two
+//! generations; a number that is current and cannot be opened.
+
+use std::path::{Path, PathBuf};
+
+use eyefleet::board::Board;
+use eyefleet::catalog::{Catalog, NewAnalysis, Outcome, Stage, Stored, Tag, Upload};
+use eyefleet::clock::Clock;
+use eyefleet::follow::Follower;
+use eyefleet::generation::{Generation, GenerationStore};
+use eyefleet::jobs::{
+    Attempt, Done, ExportDeps, ExportSnapshot, Job, JobError, TrainDeps, TrainGeneration,
+};
+use eyefleet::names::{Fence, GenerationNumber, ImageId, LibraryId, RelativePath};
+use eyefleet::snapshot;
+use eyefleet::vision::Pack;
+use eyefleet::{fate::Fate, volume};
+use tempfile::TempDir;
+
+use crate::support::{Redis, database_url};
+
+const PHOTOS: usize = 60;
+
+/// A library of analyzed photos and one snapshot of it.
+struct Library {
+    folder: TempDir,
+    redis: Redis,
+    catalog: Catalog,
+    board: Board,
+    pack: Pack,
+}
+
+fn attempt(fence: i64) -> Attempt {
+    Attempt { fence: Fence(fence), failed_before: 0, request: String::new(), traceparent: None }
+}
+
+impl Library {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let redis = Redis::start();
+        let url = database_url(&folder.path().join("trainers.sqlite"));
+        let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+        let board = Board::open(&redis.url(), "eyefleet").unwrap();
+        let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
+        let pack = Pack::open(&starter).unwrap();
+        catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
+        let library = Self { folder, redis, catalog, board, pack };
+        for number in 0..PHOTOS {
+            library.store(number).await;
+        }
+        library.export().await;
+        library
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn dim(&self) -> usize {
+        self.pack.manifest().postprocess.embedding.dim
+    }
+
+    async fn store(&self, number: usize) {
+        let (library, image) = (LibraryId::main(), ImageId::new(format!("{number:03}")).unwrap());
+        let upload = Upload {
+            image: image.clone(),
+            path: RelativePath::new(format!("{number:03}.jpg")).unwrap(),
+            bytes: Some(1),
+            content_hash: None,
+            stamp: None,
+            source: "story".to_owned(),
+        };
+        let recorded = self.catalog.record_uploads(&library, &[upload]).await.unwrap();
+        let mut embedding = vec![0.0; self.dim()];
+        embedding[number % self.dim()] = 1.0;
+        let (subject, place) = [("dog", "park"), ("boat", "sea")][number % 2];
+        let tag = |name: &str| Tag { name: name.to_owned(), group: String::new(), score: 0.9 };
+        let new = NewAnalysis {
+            width: 640,
+            height: 480,
+            content_hash: None,
+            space: self.pack.space().clone(),
+            embedding,
+            pack: self.pack.name().to_string(),
+            tags: vec![tag(subject), tag(place)],
+            categories: vec![place.to_owned()],
+            description: Some(format!("a {subject} in the {place}")),
+            detailed_description: None,
+            enriched: None,
+            faces: None,
+            outcomes: [Stage::Embed, Stage::Tag, Stage::Describe].map(Outcome::done).into(),
+            event: None,
+        };
+        let (revision, fence) = (recorded[0].revision, Fence(1));
+        let stored = self.catalog.store_analysis(&library, &image, revision, fence, &new).await;
+        assert_eq!(stored.unwrap(), Stored::Stored);
+    }
+
+    async fn export(&self) {
+        let deps = ExportDeps {
+            catalog: self.catalog.clone(),
+            clock: Clock::system(),
+            data: self.data(),
+            space: self.pack.space().clone(),
+            dim: self.dim(),
+            train: None,
+            train_limit: None,
+        };
+        let export =
+            ExportSnapshot { library: LibraryId::main(), limit: None, request: "story".into() };
+        assert_eq!(export.run(&deps, &attempt(1)).await.unwrap(), Done::Finished);
+    }
+
+    async fn train(&self, fence: i64, newer_than: i64) -> Result<Done, JobError> {
+        let deps = TrainDeps {
+            catalog: self.catalog.clone(),
+            board: self.board.clone(),
+            clock: Clock::system(),
+            data: self.data(),
+            exact_search_max: 50_000,
+            space: self.pack.space().clone(),
+            shrink_max: 0.5,
+            generations_kept: 3,
+        };
+        let library = LibraryId::main();
+        let folder = volume::library_dir(&self.data(), &library);
+        let snapshot = snapshot::list(&folder).unwrap().pop().unwrap();
+        let newer_than = Some(GenerationNumber(newer_than));
+        let train = TrainGeneration { library, snapshot, newer_than, publish_anyway: false };
+        train.run(&deps, &attempt(fence)).await
+    }
+
+    fn follower(&self) -> Follower {
+        let space = self.pack.space().clone();
+        Follower::new(self.data(), space, self.catalog.clone(), self.board.clone())
+    }
+
+    /// What is current can be opened, and is what the link on the volume shows.
+    async fn assert_current_is_whole(&self) -> Generation {
+        let current = self.catalog.current_generation(&LibraryId::main()).await.unwrap().unwrap();
+        let store = GenerationStore::new(volume::library_dir(&self.data(), &LibraryId::main()));
+        let opened = store.open(current.number, Some(self.pack.space())).unwrap();
+        assert_whole(&opened);
+        opened
+    }
+}
+
+/// Every file of it was verified when it was opened; that it is of one snapshot shows in the counts.
+fn assert_whole(generation: &Generation) {
+    assert_eq!(generation.index.len(), PHOTOS);
+    assert_eq!(generation.manifest.generation, generation.number);
+    assert_eq!(generation.patterns["sea"].count, PHOTOS as u64 / 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_trainers_at_once_the_newer_one_publishes() {
+    let library = Library::new().await;
+    assert_eq!(library.train(10, 0).await.unwrap(), Done::Finished);
+    let reader = library.follower();
+    assert!(reader.look().await);
+    for round in 0..5 {
+        let (older, newer) = (20 + 2 * round, 21 + 2 * round);
+        let before = library.assert_current_is_whole().await.number;
+        let looks = async {
+            for _ in 0..40 {
+                reader.look().await;
+                let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
+                assert!(served.number >= before);
+                assert_whole(&served);
+            }
+        };
+        let trainings =
+            async { tokio::join!(library.train(older, before.0), library.train(newer, before.0)) };
+        let ((first, second), ()) = tokio::join!(trainings, looks);
+        // The older may have ended before the newer began; then the newer has nothing to do.
+        let ended = |answer: &Result<Done, JobError>| match answer {
+            Ok(_) => true,
+            Err(error) => error.fate == Fate::Superseded,
+        };
+        assert!(ended(&first), "{first:?}");
+        assert!(second.is_ok(), "{second:?}");
+        let after = library.assert_current_is_whole().await;
+        assert!(after.number > before);
+        reader.look().await;
+        assert_eq!(reader.serves()[&LibraryId::main()], after.number);
+    }
+}
+
+mod slow {
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::support::{Running, eyefleet, run, stdout, wait_for};
+
+    const KILLS: u64 = 30;
+
+    impl Library {
+        fn member(&self) -> Command {
+            let mut command = eyefleet(&self.data());
+            command
+                .env("REDIS_URL", self.redis.url())
+                .env("DATABASE_URL", database_url(&self.data().join("trainers.sqlite")))
+                .env("AUTO_TRAIN", "false")
+                .env("EYEFLEET_QUEUE__LEASE_SECONDS", "1")
+                .env("EYEFLEET_QUEUE__STARTS_MAX", "100");
+            command
+        }
+
+        fn trainings_begun(&self) -> usize {
+            let log = std::fs::read_to_string(self.data().join("train.log")).unwrap_or_default();
+            log.matches("Training started").count()
+        }
+
+        fn trainer(&self) -> Running {
+            let log = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(self.data().join("train.log"))
+                .unwrap();
+            let mut command = self.member();
+            command.args(["run", "train"]).stdout(log.try_clone().unwrap()).stderr(log);
+            Running::start(&mut command)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn a_trainer_killed_at_any_moment_leaves_the_old_or_the_new_generation() {
+        let library = Arc::new(Library::new().await);
+        library.train(10, 0).await.unwrap();
+        let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let reading = {
+            let (library, over, looks) = (library.clone(), over.clone(), looks.clone());
+            tokio::spawn(async move {
+                let reader = library.follower();
+                let mut last = GenerationNumber(1);
+                while !over.load(Ordering::Relaxed) {
+                    reader.look().await;
+                    let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
+                    assert_whole(&served);
+                    assert!(served.number >= last);
+                    last = served.number;
+                    // One that starts at this very moment.
+                    let fresh = library.follower();
+                    let served = fresh.generation(&LibraryId::main()).await.unwrap().unwrap();
+                    assert_whole(&served);
+                    looks.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            })
+        };
+        let killing = {
+            let library = library.clone();
+            move || {
+                for kill in 0..KILLS {
+                    let asked = run(library.member().args(["train", "--force"]));
+                    let refused = "is already";
+                    let text = stdout(&asked);
+                    assert!(asked.status.success() || text.contains(refused), "{text}");
+                    let begun = library.trainings_begun();
+                    let trainer = library.trainer();
+                    wait_for("a training to begin", || {
+                        (library.trainings_begun() > begun).then_some(())
+                    });
+                    #[expect(clippy::disallowed_methods, reason = "the moment of the kill")]
+                    std::thread::sleep(Duration::from_millis(kill * 4));
+                    trainer.signal(Signal::KILL);
+                }
+                let _trainer = library.trainer();
+                wait_for("the last training to end", || {
+                    let output =
+                        library.member().args(["queue", "status", "train", "--json"]).output();
+                    let status: serde_json::Value =
+                        serde_json::from_slice(&output.unwrap().stdout).ok()?;
+                    (status["train"]["unfinished"] == 0).then_some(())
+                });
+            }
+        };
+        tokio::task::spawn_blocking(killing).await.unwrap();
+        over.store(true, Ordering::Relaxed);
+        reading.await.unwrap();
+        let current = library.assert_current_is_whole().await;
+        println!(
+            "{KILLS} kills, generation {} is current, {} looks",
+            current.number,
+            looks.load(Ordering::Relaxed)
+        );
+        assert!(current.number > GenerationNumber(1));
+        assert_eq!(
+            GenerationStore::new(volume::library_dir(&library.data(), &LibraryId::main()))
+                .current_link()
+                .unwrap(),
+            Some(current.number)
+        );
+    }
+}
