@@ -69,16 +69,17 @@ impl Current {
             return Ok(held);
         }
         let loaded = Arc::new(store.open(number, wanted)?);
-        self.exchange(Some(Arc::clone(&loaded)));
+        self.serve(Some(Arc::clone(&loaded)));
         Ok(loaded)
     }
 
     /// Serves nothing any more: base models only.
     pub fn clear(&self) {
-        self.exchange(None);
+        self.serve(None);
     }
 
-    fn exchange(&self, new: Option<Arc<Generation>>) {
+    /// Serves `new` from now on; whoever asks meanwhile waits for the exchange of one pointer.
+    pub fn serve(&self, new: Option<Arc<Generation>>) {
         let old = {
             let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *held, new)
