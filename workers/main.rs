@@ -18,6 +18,10 @@ use eyefleet::search::SearchError;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(&cli.command, Command::Run(args) if matches!(args.role, Role::Train)) {
+        // Threads take it from the one that starts them: before the runtime has any.
+        train::let_others_go_first();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -9,6 +9,7 @@ mod m20261122_000001_catalogue;
 mod m20261122_000002_watched_folders;
 mod m20261122_000003_purges;
 mod m20261122_000004_pinned_generations;
+mod m20261123_000005_ends_of_trainings;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_watched_folders::Change),
             Box::new(m20261122_000003_purges::Change),
             Box::new(m20261122_000004_pinned_generations::Change),
+            Box::new(m20261123_000005_ends_of_trainings::Change),
         ]
     }
 }

@@ -20,6 +20,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands, Script};
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,12 @@ pub struct TrainingProgress {
     pub step: String,
     /// Share of the whole that is done, 0 to 1.
     pub done: f32,
+    /// When it began.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// How long it still takes, in seconds; none while that is a mere guess.
+    #[serde(default)]
+    pub eta_seconds: Option<f64>,
 }
 
 /// The board of one fleet. Cheap to clone; reconnects by itself.

@@ -77,6 +77,8 @@ pub struct Generation {
     pub created_at: Timestamp,
     /// When it became current first.
     pub published_at: Option<Timestamp>,
+    /// When its training ended, however it did.
+    pub ended_at: Option<Timestamp>,
     /// Whether its files are kept however old it is.
     pub pinned: bool,
 }
@@ -110,7 +112,7 @@ impl Catalog {
         if let Some(begun) = begun {
             return Ok(Some(GenerationNumber(begun.number)));
         }
-        give_up_older(&change, library, fence).await?;
+        give_up_older(&change, library, fence, &now).await?;
         let newest = of_library().order_by_desc(Column::Number).one(&change).await?;
         // A number whose training was given up and that nobody has seen is used again, so that a
         // killed trainer leaves no gap.
@@ -177,7 +179,8 @@ impl Catalog {
                 space: Set(Some(space.to_string())),
                 images: Set(Some(signed(images))),
                 report: Set(Some(report)),
-                published_at: Set(Some(now)),
+                published_at: Set(Some(now.clone())),
+                ended_at: Set(Some(now)),
                 ..ActiveModel::default()
             })
             .filter(Column::Library.eq(library.as_str()))
@@ -210,7 +213,7 @@ impl Catalog {
             return Ok(Stored::Superseded(format!("generation {number} is published")));
         }
         Entity::update_many()
-            .set(failed(reason))
+            .set(failed(reason, self.now_text()))
             .filter(Column::Library.eq(library.as_str()))
             .filter(Column::Number.eq(number.0))
             .exec(&change)
@@ -351,9 +354,11 @@ async fn give_up_older(
     change: &DatabaseTransaction,
     library: &LibraryId,
     fence: Fence,
+    now: &str,
 ) -> Result<()> {
+    let why = format!("a newer trainer began with token {fence}");
     Entity::update_many()
-        .set(failed(&format!("a newer trainer began with token {fence}")))
+        .set(failed(&why, now.to_owned()))
         .filter(Column::Library.eq(library.as_str()))
         .filter(Column::State.eq(GenerationState::Building.as_str()))
         .exec(change)
@@ -361,10 +366,11 @@ async fn give_up_older(
     Ok(())
 }
 
-fn failed(reason: &str) -> ActiveModel {
+fn failed(reason: &str, now: String) -> ActiveModel {
     ActiveModel {
         state: Set(GenerationState::Failed.as_str().to_owned()),
         reason: Set(Some(plain(reason))),
+        ended_at: Set(Some(now)),
         ..ActiveModel::default()
     }
 }
@@ -385,6 +391,7 @@ impl Generation {
             report: model.report.as_deref().map(|report| row.json(report)).transpose()?,
             created_at: row.time(&model.created_at)?,
             published_at: row.time_if(model.published_at.as_deref())?,
+            ended_at: row.time_if(model.ended_at.as_deref())?,
             pinned: model.pinned,
         })
     }

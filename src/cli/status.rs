@@ -1,5 +1,6 @@
 //! `eyefleet status`: queues, workers, images, what is learned.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use fleetq::Mode;
 use super::args::LibraryArgs;
 use super::queue::{rate, span};
 use super::{Client, Exit};
-use crate::board::{WatchFacts, WatchState};
-use crate::catalog::CatalogError;
+use crate::board::{TrainingProgress, WatchFacts, WatchState};
+use crate::catalog::{CatalogError, GenerationState};
 use crate::names::LibraryId;
-use crate::serve::{FailureAnswer, QueueAnswer, StatusAnswer, status_of};
+use crate::serve::{FailureAnswer, QueueAnswer, StatusAnswer, TrainingAnswer, status_of};
 
 pub(super) async fn status(
     client: &Client,
@@ -44,7 +45,11 @@ fn text(status: &StatusAnswer) -> String {
     );
     let _ = writeln!(out, "  generation  {generation}");
     if let Some(training) = &status.training {
-        let _ = writeln!(out, "  training    {} ({:.0} %)", training.step, training.done * 100.0);
+        let _ = writeln!(out, "  training    {}", training_text(training));
+    }
+    for (place, training) in status.trainings.iter().enumerate() {
+        let name = if place == 0 { "trainings" } else { "" };
+        let _ = writeln!(out, "  {name:<11} {}", ended_text(training));
     }
     if let Some(watch) = &status.watch {
         let _ = writeln!(out, "  folder      {} ({})", watch.root, watch_text(watch));
@@ -52,6 +57,7 @@ fn text(status: &StatusAnswer) -> String {
             let _ = writeln!(out, "  {:<11} {reason}", "not taken");
         }
     }
+    let _ = write!(out, "{}", stages_text(&counts.stages));
     for failure in &counts.failures {
         let FailureAnswer { reason, images, example } = failure;
         let _ = writeln!(out, "  {:<11} {images} x {reason} (`eyefleet show {example}`)", "failed");
@@ -79,6 +85,56 @@ fn text(status: &StatusAnswer) -> String {
         let _ = writeln!(out, "  none: start one with `eyefleet up` or `eyefleet run analyze`");
     }
     out
+}
+
+/// How far the running training is.
+fn training_text(training: &TrainingProgress) -> String {
+    let mut text = format!("{} ({:.0} %", training.step, training.done * 100.0);
+    if let Some(eta) = training.eta_seconds {
+        let _ = write!(text, ", about {} left", span(Duration::from_secs_f64(eta)));
+    }
+    if let Some(since) = training.started_at {
+        let _ = write!(text, ", since {since:.0}");
+    }
+    text + ")"
+}
+
+/// How a training ended, in one line.
+fn ended_text(training: &TrainingAnswer) -> String {
+    let outcome = match training.state {
+        GenerationState::Building => "running",
+        GenerationState::Published => "published",
+        GenerationState::Failed => "failed",
+    };
+    let mut text = format!("{:>3}  {outcome:<9}  {:.19}", training.generation, training.started_at);
+    if let Some(seconds) = training.seconds {
+        let _ = write!(text, "  {:>7}", span(Duration::from_secs_f64(seconds.max(0.0))));
+    }
+    if let Some(images) = training.images {
+        let _ = write!(text, "  {images} images");
+    }
+    if let Some(reason) = &training.reason {
+        let _ = write!(text, "  {reason}");
+    }
+    text
+}
+
+/// Images by stage and state; nothing where all are done, which the first line says already.
+fn stages_text(stages: &BTreeMap<String, BTreeMap<String, u64>>) -> String {
+    const STATES: [&str; 4] = ["waiting", "done", "skipped", "failed"];
+    let of = |states: &BTreeMap<String, u64>, state| states.get(state).copied().unwrap_or(0);
+    if stages.values().all(|states| of(states, "done") == states.values().sum::<u64>()) {
+        return String::new();
+    }
+    let mut text = String::from("stages      waiting     done  skipped   failed\n");
+    for (stage, states) in stages {
+        let _ = write!(text, "  {stage:<8}");
+        for state in STATES {
+            let _ = write!(text, " {:>8}", of(states, state));
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// What is worth a word about a queue: that somebody holds it, and how fast it is worked off.
@@ -125,6 +181,48 @@ pub(super) fn watch_text(watch: &WatchFacts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trainings_tell_what_is_known_of_them() {
+        let running = TrainingProgress {
+            step: "index".to_owned(),
+            done: 0.456,
+            started_at: Some("2026-11-23T03:20:11.123Z".parse().unwrap()),
+            eta_seconds: Some(12.4),
+        };
+        let text = training_text(&running);
+        assert_eq!(text, "index (46 %, about 12 s left, since 2026-11-23T03:20:11Z)");
+        let guess = TrainingProgress { started_at: None, eta_seconds: None, ..running };
+        assert_eq!(training_text(&guess), "index (46 %)");
+        let failed = TrainingAnswer {
+            generation: 7,
+            snapshot: String::new(),
+            state: GenerationState::Failed,
+            reason: Some("the disk is full".to_owned()),
+            images: None,
+            started_at: "2026-11-23T03:20:11.123Z".to_owned(),
+            seconds: Some(3.21),
+        };
+        let text = ended_text(&failed);
+        assert_eq!(text, "  7  failed     2026-11-23T03:20:11    3.2 s  the disk is full");
+    }
+
+    #[test]
+    fn stages_are_shown_where_something_is_not_done() {
+        let states = |list: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            list.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect()
+        };
+        let mut stages = BTreeMap::from([("embed".to_owned(), states(&[("done", 5)]))]);
+        assert_eq!(stages_text(&stages), "");
+        stages.insert("tag".to_owned(), states(&[("done", 3), ("waiting", 2)]));
+        let text = stages_text(&stages);
+        assert_eq!(
+            text,
+            "stages      waiting     done  skipped   failed\n  \
+             embed           0        5        0        0\n  \
+             tag             2        3        0        0\n"
+        );
+    }
 
     #[test]
     fn a_queue_that_just_runs_is_not_worth_a_word() {

@@ -128,14 +128,21 @@ impl GenerationStore {
         Ok(manifest)
     }
 
-    /// Removes the folder of a number that was given to a training and never became current: a
-    /// trainer died between its rename and the catalogue's word.
+    /// Removes the folder of a number that was given to the training under `fence` and never became
+    /// current: a trainer died between its rename and the catalogue's word.
     ///
     /// # Errors
-    /// The number is the one that `current` points to, or the disk refuses.
-    pub fn discard(&self, number: GenerationNumber) -> Result<(), GenerationError> {
+    /// A newer training has published it, the number is the one that `current` points to, or the disk
+    /// refuses.
+    pub fn discard(&self, number: GenerationNumber, fence: Fence) -> Result<(), GenerationError> {
         if !self.folder(number).exists() {
             return Ok(());
+        }
+        // A trainer that slept since it began may wake when another one has the number.
+        if let Ok(there) = self.manifest(number)
+            && there.fence > fence
+        {
+            return Err(GenerationError::Superseded { mine: fence, newer: there.fence });
         }
         if self.current_link()? == Some(number) {
             return Err(GenerationError::Taken { number, folder: self.folder(number) });
@@ -349,6 +356,18 @@ mod tests {
         store.publish(&build, samples::publication(2)).unwrap();
         store.set_current_link(GenerationNumber(2)).unwrap();
         assert_eq!(store.current_link().unwrap(), Some(GenerationNumber(2)));
+    }
+
+    #[test]
+    fn what_a_newer_trainer_published_is_not_discarded() {
+        let library = tempfile::tempdir().unwrap();
+        let store = samples::published(library.path(), &[1]);
+        let there = store.manifest(GenerationNumber(1)).unwrap().fence;
+        let error = store.discard(GenerationNumber(1), Fence(there.0 - 1)).unwrap_err();
+        assert!(matches!(error, GenerationError::Superseded { newer, .. } if newer == there));
+        assert!(store.open(GenerationNumber(1), None).is_ok());
+        store.discard(GenerationNumber(1), there).unwrap();
+        assert!(!store.folder(GenerationNumber(1)).exists());
     }
 
     #[test]

@@ -198,6 +198,7 @@ pub(super) mod tests {
             report: None,
             created_at: at("11:00:20"),
             published_at: None,
+            ended_at: None,
             pinned: false,
         }
     }

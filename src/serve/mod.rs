@@ -2,6 +2,7 @@
 
 mod api;
 mod health;
+mod status;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,8 +11,9 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use api::{Api, FailureAnswer, ImageAnswer, QueueAnswer, StatusAnswer, status_of};
+pub use api::{Api, ImageAnswer};
 pub use health::{Health, health_routes};
+pub use status::{FailureAnswer, QueueAnswer, StatusAnswer, TrainingAnswer, status_of};
 
 /// A bound address, not yet answering.
 #[derive(Debug)]

@@ -72,6 +72,8 @@ metrics! {
     EXPORT_SECONDS = "eyefleet_export_seconds", Histogram, [], "Time of one export.";
     TRAININGS_TOTAL = "eyefleet_trainings_total", Counter, ["outcome"], "Trainings that ended (finished, failed, superseded).";
     TRAINING_SECONDS = "eyefleet_training_seconds", Histogram, [], "Time of one training.";
+    TRAINING_PROGRESS = "eyefleet_training_progress", Gauge, [], "Share of the training in this process that is done, 0 to 1; 0 where none runs.";
+    TRAINING_ENDED = "eyefleet_training_ended_timestamp_seconds", Gauge, ["outcome"], "When this process ended its last training of each outcome (finished, failed, superseded), as Unix time.";
     SEARCHES_TOTAL = "eyefleet_searches_total", Counter, ["outcome"], "Searches answered (found, nothing, failed).";
     SEARCH_SECONDS = "eyefleet_search_seconds", Histogram, [], "Time of one search.";
     LEADER = "eyefleet_leader", Gauge, [], "1 in the intake process that holds the leader lease.";
@@ -138,7 +140,9 @@ mod tests {
             );
             assert_eq!(
                 metric.kind == Kind::Histogram,
-                metric.name.ends_with("_seconds") && metric.name != QUEUE_OLDEST_WAIT_SECONDS,
+                metric.name.ends_with("_seconds")
+                    && !metric.name.ends_with("_timestamp_seconds")
+                    && metric.name != QUEUE_OLDEST_WAIT_SECONDS,
                 "{}",
                 metric.name
             );

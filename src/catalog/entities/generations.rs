@@ -20,6 +20,7 @@ pub struct Model {
     pub created_at: String,
     pub published_at: Option<String>,
     pub pinned: bool,
+    pub ended_at: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

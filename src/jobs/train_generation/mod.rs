@@ -1,5 +1,8 @@
 //! Learn a generation from a snapshot and make it current.
 
+mod building;
+mod progress;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,17 +10,19 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use building::Building;
+use progress::Plan;
+
 use super::{Attempt, Budget, Done, Job, JobError, Origin};
-use crate::board::{Board, TrainingProgress, Version};
+use crate::board::{Board, Version};
 use crate::catalog::{Catalog, GenerationState, Published, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
-use crate::generation::gate::{self, Bar, Candidate};
-use crate::generation::{self, GenerationError, GenerationStore, Publication, TrainingEntry};
-use crate::learning::{self, LearnOptions, Learned, Step};
+use crate::generation::{self, GenerationStore, TrainingEntry};
+use crate::learning::{LearnOptions, Learned};
 use crate::library_lock::{self, LibraryLock};
 use crate::names::{Fence, GenerationNumber, LibraryId, SpaceId};
-use crate::snapshot::{self, Snapshot, SnapshotId};
+use crate::snapshot::SnapshotId;
 use crate::telemetry::metrics;
 use crate::volume;
 
@@ -194,10 +199,10 @@ impl TrainGeneration {
         parent: Option<GenerationNumber>,
         lock: &Arc<LibraryLock>,
     ) -> Result<Learned, JobError> {
-        let (show, mut shown) = tokio::sync::watch::channel(TrainingProgress {
-            step: "reading the snapshot".to_owned(),
-            done: 0.0,
-        });
+        let earlier = deps.catalog.generations(&self.library, RECENT).await?;
+        let plan = Plan::new(deps.clock.now(), &earlier);
+        let (show, mut shown) = tokio::sync::watch::channel(plan.begun());
+        let clock = deps.clock.clone();
         let building = Building {
             folder: volume::library_dir(&deps.data, &self.library),
             job: self.clone(),
@@ -220,10 +225,7 @@ impl TrainGeneration {
         let still_wanted = Arc::downgrade(&wanted);
         let mut learning = tokio::task::spawn_blocking(move || {
             building.build(&mut |step, done| {
-                show.send_replace(TrainingProgress {
-                    step: step.as_str().to_owned(),
-                    done: share_of_all(step, done),
-                });
+                show.send_replace(plan.at(step, done, clock.now()));
                 match still_wanted.upgrade() {
                     Some(_) => ControlFlow::Continue(()),
                     None => ControlFlow::Break(()),
@@ -241,6 +243,7 @@ impl TrainGeneration {
                 }
                 _ = again.tick() => {
                     let progress = shown.borrow_and_update().clone();
+                    ::metrics::gauge!(metrics::TRAINING_PROGRESS).set(f64::from(progress.done));
                     if let Err(error) = deps.board.show_training(&self.library, &progress).await {
                         tracing::debug!(%error, "progress is not shown for now");
                     }
@@ -304,6 +307,9 @@ impl TrainGeneration {
         };
         ::metrics::counter!(metrics::TRAININGS_TOTAL, "outcome" => status).increment(1);
         metrics::observe(metrics::TRAINING_SECONDS, took);
+        ::metrics::gauge!(metrics::TRAINING_PROGRESS).set(0.0);
+        let ended = deps.clock.now().as_second() as f64;
+        ::metrics::gauge!(metrics::TRAINING_ENDED, "outcome" => status).set(ended);
         if let Err(error) = result
             && error.fate != Fate::Superseded
         {
@@ -339,73 +345,6 @@ impl TrainGeneration {
         if let Ok(Err(error)) = logged {
             tracing::warn!(%error, "the training's log line could not be written");
         }
-    }
-}
-
-/// How much of a training is done when `step` is `done`; every step counts the same.
-fn share_of_all(step: Step, done: f32) -> f32 {
-    let before = Step::ALL.iter().filter(|other| **other < step).count() as f32;
-    (before + done) / Step::ALL.len() as f32
-}
-
-/// The blocking half of a training.
-struct Building {
-    folder: PathBuf,
-    job: TrainGeneration,
-    options: LearnOptions,
-    clock: Clock,
-    fence: Fence,
-    number: GenerationNumber,
-    parent: Option<GenerationNumber>,
-    /// Of the models in use.
-    space: SpaceId,
-    /// Analyzed photos that the library has.
-    images: u64,
-    shrink_max: f64,
-    /// This thread may outlive the job that began it.
-    _lock: Arc<LibraryLock>,
-}
-
-impl Building {
-    fn build(self, progress: &mut learning::Progress<'_>) -> Result<Learned, JobError> {
-        let snapshot = Snapshot::open(&snapshot::path_of(&self.folder, &self.job.snapshot))?;
-        let store = GenerationStore::new(&self.folder);
-        let build = store.begin(self.fence)?;
-        // The catalogue has just given us this number: what lies there was never current.
-        store.discard(self.number)?;
-        let learned = learning::learn(&snapshot, build.path(), &self.options, progress)?;
-        let publication = learned.publication(self.number, self.parent, self.clock.now());
-        self.judge(&store, &publication)?;
-        store.publish(&build, publication)?;
-        Ok(learned)
-    }
-
-    /// Whether it may become current.
-    fn judge(
-        &self,
-        store: &GenerationStore,
-        publication: &Publication,
-    ) -> Result<(), GenerationError> {
-        // One that cannot be read is what a new one mends.
-        let current = self.parent.and_then(|parent| store.manifest(parent).ok());
-        let (counts, quality) = (&publication.counts, &publication.quality);
-        let candidate = Candidate { space: &publication.space, counts, quality };
-        let bar = Bar {
-            space: &self.space,
-            current: current.as_ref().map(|manifest| &manifest.counts),
-            images: self.images,
-            shrink_max: self.shrink_max,
-        };
-        let objections = gate::objections(&candidate, &bar);
-        if objections.is_empty() {
-            return Ok(());
-        }
-        if self.job.publish_anyway {
-            let why = objections.join("; ");
-            tracing::warn!(library = %self.job.library, generation = %self.number, why, "published although it is a step back");
-            return Ok(());
-        }
-        Err(GenerationError::HeldBack { number: self.number, objections })
     }
 }
 
@@ -467,11 +406,5 @@ mod tests {
         assert_eq!((rows[0].state, rows[0].fence), (GenerationState::Failed, Fence(7)));
         let error = job.give_up(&deps, &attempt(6), "older").await.unwrap_err();
         assert_eq!(error.fate, Fate::Superseded, "{error}");
-    }
-
-    #[test]
-    fn progress_rises_from_nothing_to_all() {
-        assert!(share_of_all(Step::Read, 0.0).abs() < 1e-6);
-        assert!((share_of_all(Step::Improve, 1.0) - 1.0).abs() < 1e-6);
     }
 }
