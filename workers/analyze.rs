@@ -1,10 +1,10 @@
-//! The role that looks at photos.
+//! The role that looks at photos, and carries out what their owner says of them.
 
 use std::sync::Arc;
 
 use eyefleet::board::WorkerFacts;
 use eyefleet::follow::Follower;
-use eyefleet::jobs::{AnalyzeDeps, AnalyzeImage};
+use eyefleet::jobs::{AnalyzeDeps, run_photo_claim};
 use eyefleet::vision::{DecodeLimits, Decoder, Pack, Runtime, Vision, VisionOptions};
 
 use crate::process::Process;
@@ -46,9 +46,9 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         learned,
         original_bytes_max: config.original_bytes_max,
     };
-    running
-        .work::<AnalyzeImage>("analyze", client.analyze.clone(), config.slots, Arc::new(deps))
-        .await?;
+    let deps = Arc::new(deps);
+    let run = move |claim, away| run_photo_claim(claim, Arc::clone(&deps), away);
+    running.work_claims("analyze", client.analyze.clone(), config.slots, run).await?;
     following.await?;
     running.end().await
 }

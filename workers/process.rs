@@ -131,17 +131,32 @@ impl Running {
         slots: usize,
         deps: Arc<J::Deps>,
     ) -> anyhow::Result<()> {
+        let run =
+            move |claim: Claim, away: Arc<Away>| run_claim::<J>(claim, Arc::clone(&deps), away);
+        self.work_claims(name, queue, slots, run).await
+    }
+
+    /// The same for a queue whose jobs are of several kinds: `run` runs one and settles it.
+    pub async fn work_claims<F>(
+        &self,
+        name: &'static str,
+        queue: Queue,
+        slots: usize,
+        run: impl Fn(Claim, Arc<Away>) -> F + Clone + Send + Sync + 'static,
+    ) -> anyhow::Result<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let backend = FleetBackend::new(queue, WorkerOptions::new(&self.name, slots))?;
         let (handle, counted) = (backend.handle(), backend.handle());
         let away = Arc::new(Away::default());
         let run = move |claim: Claim| {
-            let (deps, away) = (Arc::clone(&deps), Arc::clone(&away));
+            let work = run(claim, Arc::clone(&away));
             async move {
                 // A task of its own: handlers of one apalis worker share a task, and a slow poll
                 // of one would hold up the others.
                 // It ends with the handler, which the queue drops when it goes on for too long.
-                let running =
-                    AbortOnDropHandle::new(tokio::spawn(run_claim::<J>(claim, deps, away)));
+                let running = AbortOnDropHandle::new(tokio::spawn(work));
                 if let Err(error) = running.await {
                     tracing::error!(%error, "the runner itself broke; the job's lease runs out");
                 }

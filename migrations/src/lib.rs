@@ -10,6 +10,7 @@ mod m20261122_000002_watched_folders;
 mod m20261122_000003_purges;
 mod m20261122_000004_pinned_generations;
 mod m20261123_000005_ends_of_trainings;
+mod m20261123_000006_owners_word;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_purges::Change),
             Box::new(m20261122_000004_pinned_generations::Change),
             Box::new(m20261123_000005_ends_of_trainings::Change),
+            Box::new(m20261123_000006_owners_word::Change),
         ]
     }
 }

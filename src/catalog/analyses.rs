@@ -52,7 +52,8 @@ impl Catalog {
     }
 
     /// Replaces what a generation added to the analysis of an image and settles its stage
-    /// `enrich`; what the models saw stays.
+    /// `enrich`; what the models saw stays, and with it the time at which that was stored: it is not
+    /// news to whoever learns or follows the vectors.
     ///
     /// # Errors
     /// A failure of the database; then nothing was written.
@@ -70,7 +71,6 @@ impl Catalog {
         let write = Write { library, image, revision, fence, now: &now };
         let mut row = ActiveModel::default();
         set_enriched(&mut row, Some(enriched))?;
-        row.stored_at = Set(now.clone());
         let standing = match write.standing(&change, &[Stage::Enrich]).await? {
             Ok(standing) => standing,
             Err(newer) => return Ok(Stored::Superseded(newer)),

@@ -159,7 +159,8 @@ impl Catalog {
     }
 
     /// Those of `ids` that belong to somebody: to a living image (`None`), or to a removed one on
-    /// which the owner has said something, with the hash of its content where that is known.
+    /// which the owner has said something or which the owner removed, with the hash of its content
+    /// where that is known.
     ///
     /// # Errors
     /// A failure of the database.
@@ -172,6 +173,7 @@ impl Catalog {
         for ids in ids.chunks(ROWS_MAX) {
             let with_words = Condition::any()
                 .add(Column::RemovedAt.is_null())
+                .add(Column::OwnerRemovedAt.is_not_null())
                 .add(Column::Image.in_subquery(corrected(library)));
             let rows = Entity::find()
                 .filter(Column::Library.eq(library.as_str()))
@@ -310,6 +312,8 @@ async fn remove_still_there(
         let ids = || still.iter().map(String::as_str);
         Entity::update_many()
             .col_expr(Column::RemovedAt, Expr::value(now))
+            // One that the owner had removed and brought back went by itself this time.
+            .col_expr(Column::OwnerRemovedAt, Expr::value(None::<String>))
             .col_expr(Column::UpdatedAt, Expr::value(now))
             .filter(Column::Library.eq(library.as_str()))
             .filter(Column::Image.is_in(ids()))

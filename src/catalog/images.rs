@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sea_orm::sea_query::{Expr, LockType};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::columns::{Row, unsigned};
 use super::entities::images::{Column, Entity, Model};
@@ -37,6 +40,8 @@ pub struct ImageRecord {
     pub updated_at: Timestamp,
     /// When it was removed.
     pub removed_at: Option<Timestamp>,
+    /// Whether the owner removed it; a watched folder does not bring it back then.
+    pub removed_by_owner: bool,
     /// Its stages in their order; none where it is removed.
     pub stages: Vec<StageRecord>,
     /// What was seen, of this revision or, while that waits, of the one before.
@@ -107,6 +112,7 @@ impl Catalog {
             created_at: row.time(&model.created_at)?,
             updated_at: row.time(&model.updated_at)?,
             removed_at: row.time_if(model.removed_at.as_deref())?,
+            removed_by_owner: model.removed_at.is_some() && model.owner_removed_at.is_some(),
             stages,
             analysis: analysis.as_ref().map(Analysis::read).transpose()?,
             faces: faces_of(&self.read, library, &ids).await?.remove(&ids[0]).unwrap_or_default(),
@@ -130,31 +136,42 @@ impl Catalog {
         if found.is_none_or(|row| row.removed_at.is_some()) {
             return Ok(false);
         }
-        Entity::update_many()
-            .col_expr(Column::RemovedAt, Expr::value(now.as_str()))
-            .col_expr(Column::UpdatedAt, Expr::value(now.as_str()))
-            .filter(Column::Library.eq(library.as_str()))
-            .filter(Column::Image.eq(image.as_str()))
-            .exec(&change)
-            .await?;
-        stages::Entity::delete_many()
-            .filter(stages::Column::Library.eq(library.as_str()))
-            .filter(stages::Column::Image.eq(image.as_str()))
-            .exec(&change)
-            .await?;
-        analyses::Entity::delete_many()
-            .filter(analyses::Column::Library.eq(library.as_str()))
-            .filter(analyses::Column::Image.eq(image.as_str()))
-            .exec(&change)
-            .await?;
-        faces::Entity::delete_many()
-            .filter(faces::Column::Library.eq(library.as_str()))
-            .filter(faces::Column::Image.eq(image.as_str()))
-            .exec(&change)
-            .await?;
+        take_away(&change, library, image, &now).await?;
         change.commit().await?;
         Ok(true)
     }
+}
+
+/// Removes an image that stands, with all that was seen of it.
+pub(super) async fn take_away(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    image: &ImageId,
+    now: &str,
+) -> Result<()> {
+    Entity::update_many()
+        .col_expr(Column::RemovedAt, Expr::value(now))
+        .col_expr(Column::UpdatedAt, Expr::value(now))
+        .filter(Column::Library.eq(library.as_str()))
+        .filter(Column::Image.eq(image.as_str()))
+        .exec(change)
+        .await?;
+    stages::Entity::delete_many()
+        .filter(stages::Column::Library.eq(library.as_str()))
+        .filter(stages::Column::Image.eq(image.as_str()))
+        .exec(change)
+        .await?;
+    analyses::Entity::delete_many()
+        .filter(analyses::Column::Library.eq(library.as_str()))
+        .filter(analyses::Column::Image.eq(image.as_str()))
+        .exec(change)
+        .await?;
+    faces::Entity::delete_many()
+        .filter(faces::Column::Library.eq(library.as_str()))
+        .filter(faces::Column::Image.eq(image.as_str()))
+        .exec(change)
+        .await?;
+    Ok(())
 }
 
 /// The faces of these images, by image and in the order of their numbers.

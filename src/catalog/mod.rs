@@ -7,6 +7,7 @@
 //! What must stay true: no query crosses libraries; a result is written in one transaction with
 //! the state of its stages and its event; a refused write is an answer, not an error.
 
+mod again;
 mod analyses;
 mod assignment;
 mod columns;
@@ -25,6 +26,7 @@ mod images;
 mod inspect;
 mod libraries;
 mod outbox;
+mod owner_removals;
 mod people;
 mod purge;
 mod seen;
@@ -40,9 +42,10 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
+pub use self::again::{DoneImage, Reset, SeenBy};
 pub use self::assignment::{Assignment, FaceAssignment, PeopleNow};
 pub use self::constraints::{Constraint, ConstraintKind, NewConstraint};
-pub use self::corrections::Correction;
+pub use self::corrections::{Corrected, Correction};
 pub use self::counts::{FailureReason, StageCounts};
 pub use self::error::CatalogError;
 pub use self::export_pages::{ExportBound, ExportRow};
@@ -53,6 +56,7 @@ pub use self::images::ImageRecord;
 pub use self::inspect::{DatabaseKind, Inspected, inspect, sqlite_path};
 pub use self::libraries::Library;
 pub use self::outbox::OutboxEvent;
+pub use self::owner_removals::{OwnerRemoval, RemovedFile};
 pub use self::people::{FaceRef, OwnedFace, Person, PersonId};
 pub use self::purge::{Floors, Forgotten, PurgedRows};
 pub use self::seen::{Analysis, Enriched, Event, Face, NewAnalysis, NewFace, Tag};

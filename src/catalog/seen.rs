@@ -133,7 +133,7 @@ pub struct Analysis {
     pub detailed_description: Option<String>,
     /// What a generation added.
     pub enriched: Option<Enriched>,
-    /// When it was last written.
+    /// When what was seen was last written, or corrected by the owner.
     pub stored_at: Timestamp,
 }
 

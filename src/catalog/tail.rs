@@ -35,7 +35,7 @@ pub struct ImageText {
     pub enriched: Option<Enriched>,
     /// The owner's corrections; they stand above all of it.
     pub corrections: Vec<Correction>,
-    /// When any of it was last written.
+    /// When the models' words were last written, or corrected by the owner.
     pub stored_at: Timestamp,
 }
 

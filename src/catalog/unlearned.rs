@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
 use super::columns::{Row, time_text, unsigned};
-use super::entities::{analyses, corrections, images};
+use super::entities::{analyses, images};
 use super::{Catalog, Result};
 use crate::names::LibraryId;
 
-/// What changed in a library since a moment: analyses that were stored, images that were removed,
-/// corrections of the owner.
+/// What changed in a library since a moment: analyses that were stored or that the owner corrected,
+/// images that were removed. What a generation adds to an analysis is no change: it is never learned
+/// from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unlearned {
     /// How many there are.
@@ -39,7 +40,6 @@ impl Catalog {
     ) -> Result<Unlearned> {
         let since = since.map(time_text).unwrap_or_default();
         let (stored, removed) = (analyses::Column::StoredAt, images::Column::RemovedAt);
-        let corrected = corrections::Column::CreatedAt;
         let counted = [
             analyses::Entity::find()
                 .select_only()
@@ -58,16 +58,6 @@ impl Catalog {
                 .column_as(removed.max(), "newest")
                 .filter(images::Column::Library.eq(library.as_str()))
                 .filter(removed.gt(since.as_str()))
-                .into_model::<Counted>()
-                .one(&self.read)
-                .await?,
-            corrections::Entity::find()
-                .select_only()
-                .column_as(corrected.count(), "changes")
-                .column_as(corrected.min(), "oldest")
-                .column_as(corrected.max(), "newest")
-                .filter(corrections::Column::Library.eq(library.as_str()))
-                .filter(corrected.gt(since.as_str()))
                 .into_model::<Counted>()
                 .one(&self.read)
                 .await?,

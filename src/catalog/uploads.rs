@@ -289,6 +289,7 @@ fn new_row(library: &LibraryId, upload: &Upload, now: &str) -> Model {
         updated_at: now.to_owned(),
         removed_at: None,
         stamp: upload.stamp.clone(),
+        owner_removed_at: None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The words of the command line.
 
 mod generations;
+mod owner;
 mod queue;
+mod reprocess;
 
 use std::path::PathBuf;
 
@@ -10,10 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use generations::{
     GenerationsArgs, GenerationsCommand, GenerationsDiffArgs, GenerationsListArgs,
 };
+pub use owner::{CorrectArgs, RemoveArgs};
 pub use queue::{
     Cap, QueueArgs, QueueCapArgs, QueueCommand, QueueDeadArgs, QueueDrainArgs, QueueFlushArgs,
     QueueName, QueueRedriveArgs, QueueShowArgs, QueueStatusArgs, WhichDead,
 };
+pub use reprocess::{ReprocessArgs, Since, StageName};
 
 use crate::names::{ImageId, LibraryId};
 
@@ -48,6 +52,12 @@ pub enum Command {
     Status(LibraryArgs),
     /// Show what is known of one image.
     Show(ShowArgs),
+    /// Say what an image shows: tags and description that stay, whatever models say.
+    Correct(CorrectArgs),
+    /// Remove images from the library for good. Their files are not touched.
+    Remove(RemoveArgs),
+    /// Bring known images up to date: with what was learned since, what failed, or all anew.
+    Reprocess(ReprocessArgs),
     /// Write a snapshot of the library's metadata; training follows unless that is off.
     Export(ExportArgs),
     /// Learn from the newest snapshot.

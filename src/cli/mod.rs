@@ -11,6 +11,7 @@ macro_rules! say {
 mod add;
 pub mod args;
 mod client;
+mod correct;
 mod doctor;
 mod export;
 mod follow_folder;
@@ -20,6 +21,8 @@ mod progress;
 mod purge;
 mod queue;
 mod queued;
+mod remove;
+mod reprocess;
 mod search;
 mod settings;
 mod show;
@@ -76,6 +79,9 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
         Command::Generations(args) => generations::generations(&client, &args, json).await,
         Command::Queue(command) => queue::queue(&client, &command, json).await,
         Command::Library(command) => library::library(&client, &command, json).await,
+        Command::Reprocess(args) => reprocess::reprocess(&client, &args, json).await,
+        Command::Correct(args) => correct::correct(&client, &args, json).await,
+        Command::Remove(args) => remove::remove(&client, &args, json).await,
         Command::Run(_)
         | Command::Up(_)
         | Command::Demo(_)

@@ -18,7 +18,9 @@ use crate::board::BoardError;
 use crate::catalog::{CatalogError, Floors, Forgotten, PurgedRows};
 use crate::config::Secret;
 use crate::generation;
-use crate::jobs::{AnalyzeImage, ExportSnapshot, TrainGeneration, id_prefix};
+use crate::jobs::{
+    AnalyzeImage, ExportSnapshot, RemoveImage, TrainGeneration, UpdateImage, id_prefix,
+};
 use crate::library_lock::LibraryLock;
 use crate::names::{Fence, LibraryId};
 use crate::supervise::FleetFile;
@@ -130,15 +132,21 @@ async fn discard(client: &Client, name: &LibraryId, purged: &mut Purged) -> anyh
     let again = || format!("the jobs of library {name} are not all gone; run the purge again");
     let analyze = client.analyze.discard(&id_prefix::<AnalyzeImage>(name)).await;
     let analyze = analyze.with_context(again)?;
+    let update = client.analyze.discard(&id_prefix::<UpdateImage>(name)).await;
+    let update = update.with_context(again)?;
+    let remove = client.analyze.discard(&id_prefix::<RemoveImage>(name)).await;
+    let remove = remove.with_context(again)?;
     let export = client.export.discard(&id_prefix::<ExportSnapshot>(name)).await;
     let export = export.with_context(again)?;
     let train = client.train.discard(&id_prefix::<TrainGeneration>(name)).await;
     let train = train.with_context(again)?;
-    for Discarded { jobs, claimed, .. } in [analyze, export, train] {
+    for Discarded { jobs, claimed, .. } in [analyze, update, remove, export, train] {
         purged.jobs += jobs;
         purged.jobs_being_worked_on += claimed;
     }
-    Ok(Floors::above(Fence(analyze.newest_token), Fence(train.newest_token)))
+    let photos = [analyze, update, remove].map(|gone| gone.newest_token);
+    let newest = photos.into_iter().max().unwrap_or_default();
+    Ok(Floors::above(Fence(newest), Fence(train.newest_token)))
 }
 
 /// Those who began to write before the library was closed hold its lock; who comes later finds it

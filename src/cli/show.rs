@@ -18,6 +18,10 @@ pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow
         return Ok(Exit::Done);
     }
     say!("{} (revision {})", answer.image, answer.revision);
+    if answer.removed_at.is_some() {
+        let by = if answer.removed_by_owner { " by its owner" } else { "" };
+        say!("  removed      from the library{by}; `eyefleet add` of its file brings it back");
+    }
     if let (Some(width), Some(height)) = (answer.width, answer.height) {
         say!("  size         {width} x {height}");
     }
@@ -29,6 +33,12 @@ pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow
     say!("  tags         {}", or_none(&tags));
     say!("  related      {}", or_none(&answer.related_tags));
     say!("  categories   {}", or_none(&answer.categories));
+    if !answer.corrected.is_empty() {
+        say!(
+            "  corrected    {} (`eyefleet correct --undo` takes that back)",
+            answer.corrected.join(", ")
+        );
+    }
     if let Some(generation) = answer.generation {
         say!("  generation   {generation}");
     }

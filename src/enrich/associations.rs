@@ -112,6 +112,16 @@ pub fn enriched_text(description: &str, associated: &[Associated]) -> Option<Str
     Some(format!("{sentence}{JOINT}{}", named.join(", ")))
 }
 
+/// An enriched description without the learned words that are `declined`; none where nothing learned is
+/// left in it. A description that nothing was added to comes back as it is.
+pub fn without(enriched: &str, declined: &dyn Fn(&str) -> bool) -> Option<String> {
+    let Some((own, learned)) = enriched.split_once(JOINT) else {
+        return Some(enriched.to_owned());
+    };
+    let left: Vec<&str> = learned.split(", ").filter(|term| !declined(term)).collect();
+    (!left.is_empty()).then(|| format!("{own}{JOINT}{}", left.join(", ")))
+}
+
 /// A description without what an earlier generation appended: learned words must never teach.
 pub fn own_words(description: &str) -> &str {
     let end = description.find(JOINT).unwrap_or(description.len());

@@ -7,7 +7,7 @@
 
 mod associations;
 
-pub use associations::{Associated, associate, enriched_text, own_words};
+pub use associations::{Associated, associate, enriched_text, own_words, without};
 
 use std::collections::BTreeSet;
 

@@ -89,6 +89,35 @@ impl Follower {
         Ok(self.followed(library).and_then(|followed| followed.current.get()))
     }
 
+    /// As [`Follower::generation`], but what the catalogue says is current at this moment: one that was
+    /// published since the last poll is loaded first. For work that is done for its sake.
+    ///
+    /// # Errors
+    /// When the catalogue does not say what is current.
+    pub async fn newest(
+        &self,
+        library: &LibraryId,
+    ) -> Result<Option<Arc<Generation>>, CatalogError> {
+        let current = match self.inner.catalog.current_generation(library).await {
+            Ok(Some(current)) => current,
+            Ok(None) | Err(CatalogError::UnknownLibrary(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let version = Version { change: current.change, number: current.number };
+        // One that cannot be loaded now is left to the next poll: what was served before is answered.
+        let is_tried = |followed: &Followed| {
+            let lately = followed.failed_at.is_none_or(|at| at.elapsed() < TRY_AGAIN);
+            followed.tried == Some(version) && lately
+        };
+        if self.followed(library).is_none_or(|followed| !is_tried(&followed)) {
+            let _one_at_a_time = self.inner.first.lock().await;
+            if self.followed(library).is_none_or(|followed| !is_tried(&followed)) {
+                self.load(library, version).await;
+            }
+        }
+        Ok(self.followed(library).and_then(|followed| followed.current.get()))
+    }
+
     /// What is served now, by library.
     pub fn serves(&self) -> BTreeMap<LibraryId, GenerationNumber> {
         let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);

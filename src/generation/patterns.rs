@@ -27,7 +27,7 @@ pub type DescriptionPatterns = BTreeMap<String, DescriptionPattern>;
 /// What goes with a term.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DescriptionPattern {
-    /// Images with the term.
+    /// Images with the term; one that the owner corrected counts twice.
     pub count: u64,
     /// Tags and categories that such images commonly have, strongest first.
     pub associated: Vec<Association>,
@@ -44,7 +44,7 @@ pub struct Association {
     pub term: String,
     /// Tag or category.
     pub kind: TermKind,
-    /// Images with both.
+    /// Images with both; one that the owner corrected counts twice.
     pub count: u64,
     /// The share of the term's images that have it, 0 to 1.
     pub confidence: f32,

@@ -27,7 +27,7 @@ pub struct Words {
 /// What is known of a term.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WordEntry {
-    /// Images with it.
+    /// Images with it; one that the owner corrected counts twice.
     pub count: u64,
     /// Terms that stand in its place: similar company, rarely together.
     pub synonyms: Vec<Neighbour>,

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::enriching::{Looked, NOTHING_LEARNED, apply};
 use super::{Attempt, Budget, Done, Job, JobError};
 use crate::catalog::{
     self, Catalog, Enriched, Event, NewAnalysis, NewFace, Outcome, Stage, Stored,
 };
-use crate::enrich::{Analysis, Enrichment, enrich};
+use crate::enrich::Enrichment;
 use crate::fate::Fate;
 use crate::follow::Follower;
 use crate::generation::Generation;
 use crate::names::{ImageId, LibraryId, RelativePath, Revision};
 use crate::originals;
+use crate::owners_word::OwnersWord;
 use crate::snapshot::durable::hex;
 use crate::telemetry::metrics;
 use crate::vision::{Decoder, Photo, Seen, Vision};
@@ -78,8 +80,15 @@ impl Job for AnalyzeImage {
             return Ok(Done::Skipped("the library is gone"));
         };
         // Reconciliation may have offered it while another worker was at its end.
-        if !deps.catalog.is_waiting(&self.library, &self.image, self.revision).await? {
+        let (catalog, image) = (&deps.catalog, &self.image);
+        let waiting = catalog.waiting_stages(&self.library, image, self.revision).await?;
+        if waiting.is_empty() {
             return Ok(Done::Skipped("it does not wait any more"));
+        }
+        if waiting.iter().eq([&Stage::Enrich])
+            && let Some(done) = self.enrich_stored(deps, attempt).await?
+        {
+            return Ok(done);
         }
         let read = self.read(library.root, deps.original_bytes_max).await?;
         let Some((bytes, hash)) = read else {
@@ -90,9 +99,10 @@ impl Job for AnalyzeImage {
         let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await;
         let seen = seen.map_err(|error| JobError::from(error).about(&self.path))?;
         let learned = deps.learned.generation(&self.library).await?;
-        let (seen, enriched) = self.enrich(seen, learned).await?;
+        let owner = OwnersWord::of(&catalog.corrections(&self.library, image).await?);
+        let (seen, enriched) = self.enrich(seen, &owner, learned).await?;
         let pack = deps.vision.pack().to_string();
-        let analysis = self.row(&photo, hash, seen, enriched, pack);
+        let analysis = self.row(&photo, hash, seen, &owner, enriched, pack);
         let stored = deps
             .catalog
             .store_analysis(&self.library, &self.image, self.revision, attempt.fence, &analysis)
@@ -106,17 +116,16 @@ impl Job for AnalyzeImage {
         attempt: &Attempt,
         reason: &str,
     ) -> Result<(), JobError> {
-        let stored = deps
-            .catalog
-            .fail_image(
-                &self.library,
-                &self.image,
-                self.revision,
-                attempt.fence,
-                reason,
-                Stage::ALL,
-            )
-            .await?;
+        let (catalog, library, image) = (&deps.catalog, &self.library, &self.image);
+        // What was done before stands: a photo whose enrichment fails is analyzed all the same.
+        let waiting = catalog.waiting_stages(library, image, self.revision).await?;
+        let stages: Vec<Stage> = waiting.into_iter().collect();
+        if stages.is_empty() {
+            return Ok(());
+        }
+        let fence = attempt.fence;
+        let stored =
+            catalog.fail_image(library, image, self.revision, fence, reason, &stages).await?;
         done(stored).map(|_| ())
     }
 }
@@ -161,12 +170,20 @@ impl AnalyzeImage {
     async fn enrich(
         &self,
         seen: Seen,
+        owner: &OwnersWord,
         learned: Option<Arc<Generation>>,
     ) -> Result<(Seen, Option<Enrichment>), JobError> {
         let Some(generation) = learned else { return Ok((seen, None)) };
-        let image = self.image.clone();
+        let (image, owner) = (self.image.clone(), owner.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let enriched = apply(&image, &seen, &generation);
+            let looked = Looked {
+                description: seen.description.as_deref(),
+                tags: seen.tags.iter().cloned().map(tag).collect(),
+                categories: &seen.categories,
+                space: &seen.space,
+                embedding: &seen.embedding,
+            };
+            let enriched = apply(&image, looked, &owner, &generation);
             (seen, Some(enriched))
         });
         work.await.map_err(|panic| {
@@ -176,20 +193,6 @@ impl AnalyzeImage {
     }
 }
 
-fn apply(image: &ImageId, seen: &Seen, generation: &Generation) -> Enrichment {
-    let tags: Vec<String> = seen.tags.iter().map(|tag| tag.name.clone()).collect();
-    let analysis = Analysis {
-        image,
-        description: seen.description.as_deref(),
-        tags: &tags,
-        categories: &seen.categories,
-        declined: &[],
-        space: &seen.space,
-        embedding: Some(&seen.embedding),
-    };
-    enrich(&analysis, generation)
-}
-
 async fn timed<T>(name: &'static str, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let result = work.await;
@@ -197,7 +200,7 @@ async fn timed<T>(name: &'static str, work: impl Future<Output = T>) -> T {
     result
 }
 
-fn done(stored: Stored) -> Result<Done, JobError> {
+pub(super) fn done(stored: Stored) -> Result<Done, JobError> {
     match stored {
         Stored::Stored => Ok(Done::Finished),
         Stored::Superseded(why) => Err(JobError::superseded(why)),
@@ -211,6 +214,7 @@ impl AnalyzeImage {
         photo: &Photo,
         content_hash: String,
         seen: Seen,
+        owner: &OwnersWord,
         enrichment: Option<Enrichment>,
         pack: String,
     ) -> NewAnalysis {
@@ -224,16 +228,17 @@ impl AnalyzeImage {
         };
         let enriched = match enrichment {
             Some(_) => Outcome::done(Stage::Enrich),
-            None => Outcome::skipped(Stage::Enrich, "nothing was learned yet"),
+            None => Outcome::skipped(Stage::Enrich, NOTHING_LEARNED),
         };
         let tags: Vec<_> = seen.tags.into_iter().map(tag).collect();
+        let told = owner.tags(tags.clone());
         let event = Event {
             kind: "image-analyzed".to_owned(),
             payload: serde_json::json!({
                 "image": self.image,
                 "revision": self.revision,
-                "description": seen.description,
-                "tags": tags.iter().map(|tag| &tag.name).collect::<Vec<_>>(),
+                "description": owner.description(seen.description.clone()),
+                "tags": told.iter().map(|tag| &tag.name).collect::<Vec<_>>(),
                 "generation": enrichment.as_ref().and_then(|enrichment| enrichment.generation),
             }),
         };
@@ -270,7 +275,7 @@ fn tag(tag: crate::vision::Tag) -> catalog::Tag {
 }
 
 /// What was learned as the catalogue keeps it; nothing where no generation said it.
-fn enriched_row(enrichment: Enrichment) -> Option<Enriched> {
+pub(super) fn enriched_row(enrichment: Enrichment) -> Option<Enriched> {
     let related = enrichment.tags.into_iter().map(|(name, score)| catalog::Tag {
         name,
         group: String::new(),

@@ -7,12 +7,16 @@
 mod analyze_image;
 mod away;
 mod decision;
+mod enriching;
 mod error;
 mod export_snapshot;
 mod origin;
+mod photo;
 mod read;
+mod remove_image;
 mod runner;
 mod train_generation;
+mod update_image;
 
 use std::time::Duration;
 
@@ -26,9 +30,12 @@ pub use decision::{Decision, Ended, decide};
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use origin::{Origin, Source};
+pub use photo::{is_photo_job, run_photo_claim};
 pub use read::read_job;
+pub use remove_image::RemoveImage;
 pub use runner::run_claim;
 pub use train_generation::{TrainDeps, TrainGeneration};
+pub use update_image::UpdateImage;
 
 use crate::names::{Fence, LibraryId};
 

@@ -16,13 +16,13 @@ pub(super) fn learn(corpus: &Corpus, tick: &mut Tick<'_>) -> Result<CategoryPatt
     let (mut words, mut tags) = (Together::default(), Together::default());
     let all = corpus.images().len().max(1) as f32;
     for image in corpus.images() {
-        let image_words = corpus.distinct_words(image);
+        let (image_words, weight) = (corpus.distinct_words(image), corpus.weight(image));
         for category in corpus.categories(image) {
             for word in &image_words {
-                words.count(*category, *word);
+                words.count(*category, *word, weight);
             }
             for tag in corpus.tags(image) {
-                tags.count(*category, *tag);
+                tags.count(*category, *tag, weight);
             }
         }
         if image % 1024 == 0 {
@@ -39,7 +39,7 @@ pub(super) fn learn(corpus: &Corpus, tick: &mut Tick<'_>) -> Result<CategoryPatt
             typical(corpus, number, counts.get(&number).map_or(&[][..], Vec::as_slice), is_tag)
         };
         let pattern = CategoryPattern {
-            count: u64::from(term.in_categories),
+            count: u64::from(term.category_images),
             common_words: listed(&words, false),
             co_occurring_tags: listed(&tags, true),
         };
@@ -60,7 +60,7 @@ fn typical(
     for (number, count) in counts.iter().filter(|(number, _)| *number != category) {
         let term = &corpus.terms[*number as usize];
         let everywhere = u64::from(if is_tag { term.in_tags } else { term.in_words });
-        let images = corpus.totals.images;
+        let images = corpus.totals.weight;
         if let Some(link) = link(*count, in_category, everywhere, images, corpus.support_min()) {
             found.push((link.strength, if is_tag { &term.shown } else { &term.text }));
         }

@@ -18,7 +18,13 @@ pub(super) type TermId = u32;
 /// Where a stop word or a mark parted two words.
 pub(super) const BREAK: TermId = TermId::MAX;
 
-/// A word, tag or category in its reduced form.
+/// How many images one counts for that the owner has corrected. The models are wrong about a part of
+/// their words and the owner is not, so the owner's count more; and no more than this, so that one
+/// corrected image alone never has the support of three that anything is learned from, and two have.
+pub(super) const CORRECTED_WEIGHT: u32 = 2;
+
+/// A word, tag or category in its reduced form. Counts of images are weighted, see
+/// [`CORRECTED_WEIGHT`].
 #[derive(Debug)]
 pub(super) struct Term {
     /// Reduced.
@@ -31,12 +37,16 @@ pub(super) struct Term {
     pub in_tags: u32,
     /// Images with it as a category.
     pub in_categories: u32,
+    /// The same, each image once: what people read.
+    pub category_images: u32,
 }
 
 /// What was counted over all images.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Totals {
     pub images: u64,
+    /// Images, a corrected one counted for more: what counts of images are a share of.
+    pub weight: u64,
     pub with_description: u64,
     pub with_detailed_description: u64,
     pub with_faces: u64,
@@ -63,6 +73,7 @@ struct Entry {
     tags: usize,
     categories: usize,
     vector_of: Option<ImageId>,
+    weight: u32,
 }
 
 /// Reads the snapshot.
@@ -105,6 +116,11 @@ impl Corpus {
         sorted_once(self.words(image).iter().copied().filter(|word| *word != BREAK).collect())
     }
 
+    /// How many images it counts for.
+    pub fn weight(&self, image: usize) -> u32 {
+        self.images[image].weight
+    }
+
     /// Whether an image has a vector; the n-th that has one has row n.
     pub fn has_vector(&self, image: usize) -> bool {
         self.images[image].vector_of.is_some()
@@ -130,7 +146,7 @@ impl Corpus {
     pub fn category_counts(&self) -> Vec<(&str, u64)> {
         let used = self.terms.iter().filter(|term| term.in_categories > 0);
         let mut counts: Vec<(&str, u64)> =
-            used.map(|term| (term.shown.as_str(), u64::from(term.in_categories))).collect();
+            used.map(|term| (term.shown.as_str(), u64::from(term.category_images))).collect();
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         counts
     }
@@ -150,20 +166,24 @@ impl Corpus {
         let category_names: Vec<&str> = image.categories.iter().map(String::as_str).collect();
         let categories = self.add_names(&category_names);
         let vector_of = image.vector.map(|_| image.image.clone());
-        self.images.push(Entry { words, tags, categories, vector_of });
+        let weight = if image.corrected { CORRECTED_WEIGHT } else { 1 };
+        self.images.push(Entry { words, tags, categories, vector_of, weight });
 
         let newest = self.images.len() - 1;
         for word in self.distinct_words(newest) {
-            self.terms[word as usize].in_words += 1;
+            self.terms[word as usize].in_words += weight;
         }
         for position in words..tags {
-            self.terms[self.items[position] as usize].in_tags += 1;
+            self.terms[self.items[position] as usize].in_tags += weight;
         }
         for position in tags..categories {
-            self.terms[self.items[position] as usize].in_categories += 1;
+            let term = &mut self.terms[self.items[position] as usize];
+            term.in_categories += weight;
+            term.category_images += 1;
         }
         let totals = &mut self.totals;
         totals.images += 1;
+        totals.weight += u64::from(weight);
         totals.with_description += u64::from(image.description.is_some());
         totals.with_detailed_description += u64::from(image.detailed_description.is_some());
         totals.with_faces += u64::from(image.face_count > 0);
@@ -203,7 +223,14 @@ impl Corpus {
         let shown = written.unwrap_or(text).to_owned();
         let text = text.to_owned();
         self.numbers.insert(text.clone(), number);
-        self.terms.push(Term { text, shown, in_words: 0, in_tags: 0, in_categories: 0 });
+        self.terms.push(Term {
+            text,
+            shown,
+            in_words: 0,
+            in_tags: 0,
+            in_categories: 0,
+            category_images: 0,
+        });
         number
     }
 
@@ -218,7 +245,7 @@ impl Corpus {
             // A pair can only be frequent if both of its words are.
             for pair in self.pairs_in(image) {
                 if frequent(pair.0) && frequent(pair.1) {
-                    *counts.entry(pair).or_default() += 1;
+                    *counts.entry(pair).or_default() += u64::from(self.weight(image));
                 }
             }
         }

@@ -32,11 +32,11 @@ pub(super) fn learn(
     let mut counts = vec![0_u64; keys.texts.len()];
     let all = corpus.images().len().max(1) as f32;
     for image in corpus.images() {
-        let targets = suggestable.of(corpus, image);
+        let (targets, weight) = (suggestable.of(corpus, image), corpus.weight(image));
         for key in keys.of(corpus, image) {
-            counts[key as usize] += 1;
+            counts[key as usize] += u64::from(weight);
             for target in &targets {
-                together.count(key, *target);
+                together.count(key, *target, weight);
             }
         }
         if image % 1024 == 0 {
@@ -79,7 +79,7 @@ fn associated(
         let overlaps = term.text.split(' ').any(|word| key_words.contains(word));
         let everywhere = suggestable.counts[number];
         let support = corpus.support_min();
-        let link = link(*both, count, everywhere, corpus.totals.images, support);
+        let link = link(*both, count, everywhere, corpus.totals.weight, support);
         if let Some(link) = link.filter(|_| !overlaps) {
             let association = Association {
                 term: term.shown.clone(),
@@ -106,7 +106,7 @@ fn excluded(
     let met: HashMap<TermId, u64> = met.iter().copied().collect();
     let mut found = Vec::new();
     for (number, everywhere) in suggestable.counts.iter().filter(|(n, _)| Some(**n) != own) {
-        let expected = count as f64 * *everywhere as f64 / corpus.totals.images as f64;
+        let expected = count as f64 * *everywhere as f64 / corpus.totals.weight as f64;
         let both = met.get(number).copied().unwrap_or(0) as f64;
         if expected >= EXPECTED_MIN && both <= expected * EXCLUDED_SHARE_MAX {
             found.push((expected - both, &corpus.terms[*number as usize].shown));
@@ -171,7 +171,7 @@ impl Suggestable {
         let mut counts = BTreeMap::new();
         for image in corpus.images() {
             for term in Self::named(corpus, image) {
-                *counts.entry(term).or_default() += 1;
+                *counts.entry(term).or_default() += u64::from(corpus.weight(image));
             }
         }
         counts.retain(|_, count| *count >= support);

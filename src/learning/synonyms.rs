@@ -89,7 +89,7 @@ fn company_of(
     term: TermId,
     met: &[(TermId, u64)],
 ) -> Vec<(TermId, f64)> {
-    let (images, count) = (corpus.totals.images, vocabulary.counts[&term]);
+    let (images, count) = (corpus.totals.weight, vocabulary.counts[&term]);
     let mut companions: Vec<(TermId, f64)> = Vec::new();
     for (other, both) in met {
         // Chance companions would make anything alike: only certain ones count.

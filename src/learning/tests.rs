@@ -10,6 +10,7 @@ use crate::fate::Fate;
 use crate::generation::samples::{Dice, to_unit, unit_vectors};
 use crate::generation::{Generation, GenerationStore};
 use crate::names::{Fence, ImageId};
+use crate::snapshot::SnapshotTag;
 use crate::snapshot::samples::{self, Row, face, tagged};
 
 const DIM: usize = 16;
@@ -84,6 +85,10 @@ fn learned(library: &Path, rows: Vec<Row>) -> Generation {
     let now = snapshot.manifest().finished_at;
     store.publish(&build, learned.publication(GenerationNumber(1), None, now)).unwrap();
     store.open(GenerationNumber(1), Some(&samples::space())).unwrap()
+}
+
+fn tag(name: &str) -> SnapshotTag {
+    SnapshotTag { name: name.to_owned(), score: 1.0 }
 }
 
 fn words_of<'a>(list: impl IntoIterator<Item = &'a String>) -> BTreeSet<&'a str> {
@@ -213,6 +218,25 @@ fn the_report_and_the_improved_descriptions_are_plain_json() {
     assert_eq!(improved.as_object().unwrap().len(), 120);
     assert_eq!(improved["img-00000"], corrected.as_str(), "what the owner wrote was changed");
     assert!(improved["img-00001"].as_str().unwrap().contains(", commonly associated with "));
+}
+
+#[test]
+fn two_corrected_photos_teach_what_two_others_cannot() {
+    let library = tempfile::tempdir().unwrap();
+    let rows = |name: &str, corrected: bool| {
+        let mut rows = world(60);
+        for row in &mut rows[..2] {
+            row.0.tags = vec![tag("wilhelmina"), tag("verandah")];
+            row.0.corrected = corrected;
+        }
+        learned(&library.path().join(name), rows)
+    };
+    let by_models = rows("models", false);
+    assert_eq!(by_models.words.words.get("wilhelmina"), None, "two of something are an accident");
+    let by_owner = rows("owner", true);
+    let known = &by_owner.words.words["wilhelmina"];
+    assert_eq!((known.count, known.related[0].word.as_str()), (4, "verandah"));
+    assert_eq!(by_owner.patterns["fashion"].count, 20, "people are told of images, not of weights");
 }
 
 #[test]

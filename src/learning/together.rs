@@ -17,9 +17,9 @@ pub(super) const LIFT_MIN: f64 = 1.5;
 pub(super) struct Together(HashMap<(TermId, TermId), u32>);
 
 impl Together {
-    /// Counts one image that has both.
-    pub fn count(&mut self, first: TermId, second: TermId) {
-        *self.0.entry((first, second)).or_default() += 1;
+    /// Counts one image that has both, with its weight.
+    pub fn count(&mut self, first: TermId, second: TermId, weight: u32) {
+        *self.0.entry((first, second)).or_default() += weight;
     }
 
     /// Images with both.

@@ -54,7 +54,7 @@ impl Vocabulary {
         let mut counts: BTreeMap<TermId, u64> = BTreeMap::new();
         for image in corpus.images() {
             for term in said_of(corpus, image) {
-                *counts.entry(term).or_default() += 1;
+                *counts.entry(term).or_default() += u64::from(corpus.weight(image));
             }
         }
         let support = corpus.support_min();
@@ -80,7 +80,7 @@ impl Vocabulary {
             let terms = self.of(corpus, image);
             for first in &terms {
                 for second in terms.iter().filter(|second| *second != first) {
-                    together.count(*first, *second);
+                    together.count(*first, *second, corpus.weight(image));
                 }
             }
             if image % 256 == 0 {
@@ -104,7 +104,7 @@ fn related_to(
     term: TermId,
     met: &[(TermId, u64)],
 ) -> Vec<Neighbour> {
-    let (images, support) = (corpus.totals.images, corpus.support_min());
+    let (images, support) = (corpus.totals.weight, corpus.support_min());
     let count = vocabulary.counts[&term];
     let mut found = Vec::new();
     for (other, both) in met {

@@ -204,7 +204,12 @@ impl Walk {
         };
         let next = last.image.clone();
         let origin = Origin::new(Source::Reconcile);
-        let job = |waiting| analyze_job(&library, waiting, Lane::Upload, &origin);
+        // What is only done again stays behind uploads, also in a Redis that was emptied.
+        let seen = catalog.seen_among(&library, &page).await?;
+        let lane = |waiting: &WaitingImage| {
+            if seen.contains(&waiting.image) { Lane::Backfill } else { Lane::Upload }
+        };
+        let job = |waiting| analyze_job(&library, waiting, lane(waiting), &origin);
         let jobs: Vec<NewJob> = page.iter().map(job).collect();
         let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
         let Some(answers) = offer(queue, jobs).await? else { return Ok(Page::Refused) };

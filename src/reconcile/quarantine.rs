@@ -82,7 +82,13 @@ pub(super) async fn fail(
     let cause = letter.failure.as_ref().map_or("", |failure| &failure.cause);
     let reason = format!("its analysis was quarantined: {cause}");
     let fence = Fence(letter.token);
-    let stored = catalog.fail_image(library, image, revision, fence, &reason, Stage::ALL).await?;
+    // What was done before stands.
+    let waiting = catalog.waiting_stages(library, image, revision).await?;
+    let stages: Vec<Stage> = waiting.into_iter().collect();
+    if stages.is_empty() {
+        return Ok(false);
+    }
+    let stored = catalog.fail_image(library, image, revision, fence, &reason, &stages).await?;
     Ok(stored == Stored::Stored)
 }
 

@@ -1,8 +1,8 @@
 //! When a library exports and learns by itself.
 //!
 //! Decided anew from what the catalogue says, so that nothing is lost with a queue: a job that is
-//! already there is refused by its id, and one that was lost is asked for again. [`due`] decides,
-//! [`told`] says what it found.
+//! already there is refused by its id, and one that was lost is asked for again. `due` decides,
+//! `told` says what it found.
 
 mod due;
 mod timetable;

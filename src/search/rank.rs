@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::Hit;
-use crate::catalog::{ImageText, Tag};
+use crate::catalog::ImageText;
 use crate::names::ImageId;
+use crate::owners_word::OwnersWord;
 
 /// What the words of a query add to the score of a picture whose texts hold all of them. About
 /// the distance between a right and a wrong picture's cosine in the starter pack's space, so words
@@ -38,24 +39,10 @@ impl Texts {
 
 /// The text with the owner's corrections in the place of what they correct, as in a snapshot.
 pub(super) fn corrected(mut text: ImageText) -> ImageText {
-    for correction in std::mem::take(&mut text.corrections) {
-        match correction.field.as_str() {
-            "description" => {
-                text.description = correction.value.as_str().map(str::to_owned);
-                // What was learned was added to the words that the owner took away.
-                if let Some(enriched) = &mut text.enriched {
-                    enriched.description = None;
-                }
-            }
-            "tags" => {
-                let said: Vec<String> =
-                    serde_json::from_value(correction.value).unwrap_or_default();
-                let tag = |name| Tag { name, group: String::new(), score: 1.0 };
-                text.tags = said.into_iter().map(tag).collect();
-            }
-            _ => {}
-        }
-    }
+    let owner = OwnersWord::of(&std::mem::take(&mut text.corrections));
+    text.enriched = text.enriched.map(|enriched| owner.enriched(enriched, &text.tags));
+    text.description = owner.description(text.description);
+    text.tags = owner.tags(text.tags);
     text
 }
 
@@ -187,7 +174,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalog::{Correction, Enriched};
+    use crate::catalog::{Correction, Enriched, Tag};
     use crate::names::{GenerationNumber, RelativePath};
 
     fn text(id: &str, description: &str, tags: &[&str]) -> ImageText {

@@ -14,6 +14,7 @@ use crate::board::Board;
 use crate::catalog::{Catalog, ImageRecord};
 use crate::fate::Fate;
 use crate::names::{ImageId, LibraryId};
+use crate::owners_word::OwnersWord;
 use crate::search::{SearchError, Searcher};
 
 use super::status::status_of;
@@ -103,13 +104,13 @@ pub struct ImageAnswer {
     pub width: Option<u32>,
     /// Pixels down, once decoded.
     pub height: Option<u32>,
-    /// What the models say.
+    /// What the owner says, else the models.
     pub description: Option<String>,
     /// The same with what was learned.
     pub enriched_description: Option<String>,
-    /// The models' tags with their probability.
+    /// The owner's tags, each with 1, else the models' with their probability.
     pub tags: BTreeMap<String, f32>,
-    /// Tags that were learned to go with them.
+    /// Tags that were learned to go with them; none that the owner took away.
     pub related_tags: Vec<String>,
     /// Categories.
     pub categories: Vec<String>,
@@ -119,6 +120,12 @@ pub struct ImageAnswer {
     pub generation: Option<i64>,
     /// Pack that looked at it.
     pub pack: Option<String>,
+    /// What the owner has corrected: `description`, `tags`.
+    pub corrected: Vec<&'static str>,
+    /// When it was removed from the library, if it is.
+    pub removed_at: Option<jiff::Timestamp>,
+    /// Whether the owner removed it: then a watched folder does not bring it back.
+    pub removed_by_owner: bool,
 }
 
 /// State of one stage.
@@ -139,7 +146,12 @@ impl From<ImageRecord> for ImageAnswer {
         });
         let stages = stages.collect();
         let analysis = record.analysis.as_ref();
-        let enriched = analysis.and_then(|analysis| analysis.enriched.as_ref());
+        let owner = OwnersWord::of(&record.corrections);
+        let of_models = analysis.map_or(&[][..], |analysis| &analysis.tags);
+        let enriched = analysis.and_then(|analysis| analysis.enriched.clone());
+        let enriched = enriched.map(|enriched| owner.enriched(enriched, of_models));
+        let enriched = enriched.as_ref();
+        let tags = owner.tags(of_models.to_vec());
         Self {
             image: record.image.to_string(),
             path: record.path.to_string(),
@@ -147,13 +159,10 @@ impl From<ImageRecord> for ImageAnswer {
             stages,
             width: record.width,
             height: record.height,
-            description: analysis.and_then(|analysis| analysis.description.clone()),
+            description: owner
+                .description(analysis.and_then(|analysis| analysis.description.clone())),
             enriched_description: enriched.and_then(|enriched| enriched.description.clone()),
-            tags: analysis
-                .map(|analysis| {
-                    analysis.tags.iter().map(|tag| (tag.name.clone(), tag.score)).collect()
-                })
-                .unwrap_or_default(),
+            tags: tags.into_iter().map(|tag| (tag.name, tag.score)).collect(),
             related_tags: enriched
                 .map(|enriched| enriched.tags.iter().map(|tag| tag.name.clone()).collect())
                 .unwrap_or_default(),
@@ -161,6 +170,9 @@ impl From<ImageRecord> for ImageAnswer {
             faces: record.faces.len(),
             generation: enriched.map(|enriched| enriched.generation.0),
             pack: analysis.map(|analysis| analysis.pack.clone()),
+            corrected: owner.fields(),
+            removed_at: record.removed_at,
+            removed_by_owner: record.removed_by_owner,
         }
     }
 }

@@ -110,6 +110,7 @@ impl Library {
                 None => new.push(target.file),
             }
         }
+        let new = self.without_removed(new).await?;
         for (id, file, hash) in self.ids_for(new).await? {
             uploads.push(upload(id, file, hash));
         }
@@ -232,8 +233,8 @@ impl Library {
         .await
     }
 
-    /// The path is the id. Where that belongs to another photo, living or deleted with words of its
-    /// owner on it, something is added.
+    /// The path is the id. Where that belongs to another photo, living, removed by its owner or deleted
+    /// with words of its owner on it, something is added.
     async fn ids_for(
         &self,
         new: Vec<FoundFile>,

@@ -9,6 +9,7 @@ mod changes;
 mod events;
 mod folder;
 mod ground;
+mod held_back;
 mod removal;
 mod walk;
 

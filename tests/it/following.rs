@@ -102,6 +102,10 @@ async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
     board.announce(&main, second).await.unwrap();
     assert!(!early.look().await, "a damaged generation was applied");
     assert_eq!(early.serves()[&main], GenerationNumber(1));
+    let newest = async |follower: &Follower| {
+        follower.newest(&main).await.unwrap().map(|learned| learned.number)
+    };
+    assert_eq!(newest(&late).await, Some(GenerationNumber(1)), "a damaged one was applied");
 
     // A process that starts now has no old one in memory: it takes the one that lies there.
     let started = follower();
@@ -110,6 +114,8 @@ async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
 
     // A Redis that was emptied says nothing; the catalogue is asked.
     let third = publish(&catalog, folder.path(), 3).await;
+    // Who works for the sake of the newest does not wait for the next look.
+    assert_eq!(newest(&late).await, Some(GenerationNumber(3)));
     let client = redis::Client::open(redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL").exec_async(&mut connection).await.unwrap();

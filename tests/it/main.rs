@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod command_line;
+mod correcting;
 mod demo;
 mod deployment;
 mod doctor;
@@ -16,6 +17,7 @@ mod outages;
 mod postgres;
 mod queues;
 mod reconciliation;
+mod reprocessing;
 mod searching;
 mod settings;
 mod slow;

@@ -13,6 +13,7 @@ pub struct Model {
     pub field: String,
     pub value: String,
     pub created_at: String,
+    pub said_at: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

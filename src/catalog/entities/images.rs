@@ -20,6 +20,7 @@ pub struct Model {
     pub updated_at: String,
     pub removed_at: Option<String>,
     pub stamp: Option<String>,
+    pub owner_removed_at: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

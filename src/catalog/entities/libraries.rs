@@ -16,6 +16,7 @@ pub struct Model {
     pub mounts: String,
     pub purging: bool,
     pub fence_floor: i64,
+    pub forced_since: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

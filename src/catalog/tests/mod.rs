@@ -11,6 +11,7 @@ mod generations;
 mod migrating;
 mod model;
 mod opening;
+mod owners;
 mod people;
 mod purging;
 mod telling;

@@ -4,7 +4,7 @@
 use fleetq::{JobState, Place};
 
 use super::super::args::QueueName;
-use crate::jobs::{AnalyzeImage, ExportSnapshot, TrainGeneration, read_job};
+use crate::jobs::{ExportSnapshot, TrainGeneration, is_photo_job, read_job};
 
 /// Whether the queue can read its own record of the job. One that it cannot read shows as a dead job
 /// that never died.
@@ -15,7 +15,7 @@ pub(super) fn has_record(job: &JobState) -> bool {
 /// Whether a worker of this queue could run it; else it would die at once.
 pub(super) fn is_readable(name: QueueName, job: &JobState) -> bool {
     match name {
-        QueueName::Analyze => read_job::<AnalyzeImage>(&job.kind, &job.payload).is_ok(),
+        QueueName::Analyze => is_photo_job(&job.kind, &job.payload),
         QueueName::Export => read_job::<ExportSnapshot>(&job.kind, &job.payload).is_ok(),
         QueueName::Train => read_job::<TrainGeneration>(&job.kind, &job.payload).is_ok(),
     }
