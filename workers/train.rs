@@ -17,6 +17,19 @@ pub fn let_others_go_first() {
     let _ = rustix::process::nice(NICE);
 }
 
+/// Bytes of memory that this process could use: the machine's, or what its control group allows.
+fn memory_here() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.as_deref().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    });
+    // Version 2, as containers see their own; "max" is no number and no limit.
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse::<u64>().ok());
+    [machine, group].into_iter().flatten().min()
+}
+
 pub async fn run(process: Process) -> anyhow::Result<()> {
     let (name, folders) = (process.client.config.pack.clone(), process.client.config.packs.clone());
     let pack = tokio::task::spawn_blocking(move || Pack::find(&name, &folders)).await??;
@@ -28,6 +41,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         clock: client.clock.clone(),
         data: client.config.data.clone(),
         exact_search_max: client.config.exact_search_max,
+        memory_max: client.config.train_memory.or_else(|| memory_here().map(|all| all / 2)),
         space: pack.space().clone(),
         shrink_max: client.config.train_shrink_max,
         generations_kept: client.config.generations_kept,

@@ -55,6 +55,8 @@ pub(super) fn check(
         train_shrink_max: raw.train.shrink_max_share,
         generations_kept: raw.train.generations_kept as usize,
         exact_search_max: raw.train.exact_search_max as usize,
+        train_memory: (raw.train.memory_mib > 0)
+            .then(|| raw.train.memory_mib.saturating_mul(1 << 20)),
         serve_listen: raw.serve.listen,
         health_listen: raw.run.health_listen,
         reload_every: Duration::from_secs_f64(raw.run.reload_seconds),

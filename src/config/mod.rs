@@ -87,6 +87,8 @@ pub struct Config {
     pub generations_kept: usize,
     /// Vectors up to which search is exact.
     pub exact_search_max: usize,
+    /// Bytes of memory that a training may take; `None`: half of the machine's.
+    pub train_memory: Option<u64>,
     /// Address of the HTTP API.
     pub serve_listen: String,
     /// Address of the health pages of the other roles.

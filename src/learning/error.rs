@@ -16,6 +16,21 @@ pub enum LearnError {
          analyzed (`eyefleet status`), then run `eyefleet export`"
     )]
     NothingToLearn(PathBuf),
+    /// It takes more memory than it may.
+    #[error(
+        "learning from {images} images takes about {} MiB of memory and may take {}: raise \
+         train.memory_mib, or train on a machine with more memory",
+        need >> 20,
+        room >> 20
+    )]
+    TooLarge {
+        /// In the snapshot.
+        images: u64,
+        /// Bytes that it takes.
+        need: u64,
+        /// Bytes that it may take.
+        room: u64,
+    },
     /// The snapshot cannot be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -54,7 +69,10 @@ impl LearnError {
     /// What this failure means for a job.
     pub fn fate(&self) -> Fate {
         match self {
-            Self::NothingToLearn(_) | Self::BlindIndex { .. } | Self::Faces(_) => Fate::Permanent,
+            Self::NothingToLearn(_)
+            | Self::TooLarge { .. }
+            | Self::BlindIndex { .. }
+            | Self::Faces(_) => Fate::Permanent,
             Self::Snapshot(error) => error.fate(),
             Self::Interrupted => Fate::Interrupted,
             Self::Io { .. } => Fate::Transient,

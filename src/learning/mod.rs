@@ -12,6 +12,7 @@ mod error;
 mod faces;
 mod improved;
 mod index;
+mod need;
 mod pickle;
 mod report;
 mod synonyms;
@@ -47,13 +48,20 @@ pub struct LearnOptions {
     pub clock: Clock,
     /// With fewer vectors than this the index compares with all of them.
     pub exact_below: usize,
+    /// Bytes that the process may take; `None` for as many as it likes.
+    pub memory_max: Option<u64>,
     /// When two faces are alike; belongs to the recognition model.
     pub faces: FaceOptions,
 }
 
 impl Default for LearnOptions {
     fn default() -> Self {
-        Self { clock: Clock::system(), exact_below: EXACT_BELOW, faces: FaceOptions::default() }
+        Self {
+            clock: Clock::system(),
+            exact_below: EXACT_BELOW,
+            memory_max: None,
+            faces: FaceOptions::default(),
+        }
     }
 }
 
@@ -149,6 +157,7 @@ pub fn learn(
     options: &LearnOptions,
     progress: &mut Progress<'_>,
 ) -> Result<Learned, LearnError> {
+    let exact_below = need::exact_below(snapshot.manifest(), options)?;
     let mut course = Course::start(&options.clock, progress);
     let corpus = course.step(Step::Read, |tick| corpus::gather(snapshot, tick))?;
     if corpus.totals.images == 0 {
@@ -176,7 +185,7 @@ pub fn learn(
     index::write(build_dir, files::FACES, &faces.centres)?;
 
     let index = course.step(Step::Index, |tick| {
-        index::build(dim, vectors, &corpus.vector_ids(), options.exact_below, tick)
+        index::build(dim, vectors, &corpus.vector_ids(), exact_below, tick)
     })?;
     index::write(build_dir, files::INDEX, &index.index)?;
 

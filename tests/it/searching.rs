@@ -130,6 +130,7 @@ impl Story {
             clock: self.clock.clone(),
             data: self.folder.path().to_owned(),
             exact_search_max: 50_000,
+            memory_max: None,
             space: self.pack.space().clone(),
             shrink_max: 0.5,
             generations_kept: 3,

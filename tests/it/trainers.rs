@@ -119,6 +119,7 @@ impl Library {
             clock: Clock::system(),
             data: self.data(),
             exact_search_max: 50_000,
+            memory_max: None,
             space: self.pack.space().clone(),
             shrink_max: 0.5,
             generations_kept: 3,

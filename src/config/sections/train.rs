@@ -17,6 +17,8 @@ pub(in crate::config) struct Train {
     pub shrink_max_share: f64,
     pub generations_kept: u64,
     pub exact_search_max: u64,
+    /// 0: half of the machine's.
+    pub memory_mib: u64,
 }
 
 impl Train {

@@ -85,6 +85,8 @@ pub struct TrainDeps {
     pub data: PathBuf,
     /// Vectors up to which search is exact.
     pub exact_search_max: usize,
+    /// Bytes of memory that a training may take.
+    pub memory_max: Option<u64>,
     /// The space of the pack in use.
     pub space: SpaceId,
     /// The share by which something essential may shrink, 0 to 1.
@@ -209,6 +211,7 @@ impl TrainGeneration {
             options: LearnOptions {
                 clock: deps.clock.clone(),
                 exact_below: deps.exact_search_max.saturating_add(1),
+                memory_max: deps.memory_max,
                 ..LearnOptions::default()
             },
             clock: deps.clock.clone(),
@@ -381,6 +384,7 @@ mod tests {
             clock: Clock::system(),
             data: data.path().to_owned(),
             exact_search_max: 1,
+            memory_max: None,
             space: SpaceId::new("00112233aabbccdd").unwrap(),
             shrink_max: 0.5,
             generations_kept: 1,
