@@ -14,6 +14,7 @@ mod learning;
 mod libraries;
 mod numbers;
 mod outages;
+mod owner;
 mod postgres;
 mod queues;
 mod reconciliation;
