@@ -11,7 +11,7 @@ const BASE: u64 = 64 << 20;
 /// counted. `cargo bench --bench timeline` shows what a million images take.
 const IMAGE: u64 = 900;
 /// The graph over a vector while it is built, beside the vector itself: neighbours in 16 and more lists,
-/// and the same frozen (5,138 bytes with a vector of 512 values, see hnsw_rs).
+/// and the same frozen (5,138 bytes with a vector of 512 values, see `hnsw_rs`).
 const GRAPH: u64 = 3_600;
 /// What a face has beside its vector: its place, and those near to it.
 const FACE: u64 = 600;
