@@ -7,7 +7,7 @@ use std::time::Duration;
 use fleetq::Mode;
 
 use super::args::LibraryArgs;
-use super::queue::{rate, span};
+use super::queue::{counted, rate, span};
 use super::{Client, Exit};
 use crate::board::{TrainingProgress, WatchFacts, WatchState};
 use crate::catalog::{CatalogError, GenerationState};
@@ -111,7 +111,7 @@ fn ended_text(training: &TrainingAnswer) -> String {
         let _ = write!(text, "  {:>7}", span(Duration::from_secs_f64(seconds.max(0.0))));
     }
     if let Some(images) = training.images {
-        let _ = write!(text, "  {images} images");
+        let _ = write!(text, "  {}", counted(images, "image"));
     }
     if let Some(reason) = &training.reason {
         let _ = write!(text, "  {reason}");

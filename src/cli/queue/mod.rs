@@ -12,14 +12,13 @@ mod show;
 mod status;
 mod words;
 
-pub(super) use words::{rate, span};
+pub(super) use words::{counted, rate, span};
 
 use fleetq::{Mode, Queue};
 use serde_json::json;
 
 use super::args::{Cap, QueueCapArgs, QueueCommand, QueueName};
 use super::{Client, Exit};
-use words::counted;
 
 pub(super) async fn queue(
     client: &Client,

@@ -53,7 +53,7 @@ fn known(time: SystemTime) -> Option<Timestamp> {
 }
 
 /// A number of things: `1 start`, `2 starts`.
-pub(super) fn counted(number: u64, thing: &str) -> String {
+pub(in crate::cli) fn counted(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 

@@ -165,7 +165,11 @@ fn tell_plan(answer: &Answer, rules: &Rules) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let verb = if answer.dry_run { "would be" } else { "are" };
+    let verb = match (answer.dry_run, answer.photos) {
+        (true, _) => "would be",
+        (false, 1) => "is",
+        (false, _) => "are",
+    };
     say!("library {library}: {} {verb} done again", counted(answer.photos));
     for reason in &answer.reasons {
         let stages: Vec<&str> = reason.stages.iter().map(|stage| stage.as_str()).collect();
