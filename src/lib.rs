@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod learning;
 pub mod library_lock;
 pub mod names;
+pub mod ollama;
 pub mod originals;
 pub mod owners_word;
 pub mod reconcile;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eyefleet::board::WorkerFacts;
 use eyefleet::follow::Follower;
-use eyefleet::jobs::{AnalyzeDeps, run_photo_claim};
+use eyefleet::jobs::{AnalyzeDeps, AnalyzeImage, Job, run_photo_claim};
 use eyefleet::vision::{DecodeLimits, Decoder, Pack, Runtime, Vision, VisionOptions};
 
 use crate::process::Process;
@@ -48,7 +48,8 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     };
     let deps = Arc::new(deps);
     let run = move |claim, away| run_photo_claim(claim, Arc::clone(&deps), away);
-    running.work_claims("analyze", client.analyze.clone(), config.slots, run).await?;
+    let (queue, rest) = (client.analyze.clone(), AnalyzeImage::AWAY_PAUSE_MAX);
+    running.work_claims("analyze", queue, config.slots, rest, run).await?;
     following.await?;
     running.end().await
 }

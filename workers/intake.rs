@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use eyefleet::board::Version;
-use eyefleet::catalog::{Catalog, Stage, StageState};
+use eyefleet::catalog::{Catalog, DetailCounts, Stage, StageState};
 use eyefleet::cli::Client;
 use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
 use eyefleet::reconcile::Reconciler;
+use eyefleet::reconcile::details::Details;
+use eyefleet::reconcile::drift::{self, DriftDeps};
 use eyefleet::schedule::{self, Rules, ScheduleDeps, Told};
 use eyefleet::telemetry::{metrics, queues};
 use eyefleet::watch::{Pace, WatchDeps, Watching};
@@ -19,7 +21,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::process::Process;
+use crate::detail;
+use crate::process::{Process, Running};
 
 /// Length of a term.
 const TERM: Duration = Duration::from_secs(10);
@@ -44,13 +47,37 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
     )?;
     let (say, leading) = watch::channel(false);
     let leader = tokio::spawn(lead(lease, say, running.stop.clone()));
+    let drift = drift::follow(
+        drift_deps(client),
+        client.config.reconcile_every,
+        leading.clone(),
+        running.stop.clone(),
+    );
+    let drift = tokio::spawn(drift);
+    let (leads, described) = (leading.clone(), detail::work(&running));
+    let described = async {
+        let ended = described.await;
+        // A worker that broke ends its process, which is started again.
+        ended.inspect_err(|_| running.stop.cancel())
+    };
+    let ((), described) = tokio::join!(rounds(&running, leads), described);
+    described?;
+    leader.await?;
+    drift.await?;
+    running.end().await
+}
+
+/// The leader's rounds, while this process leads, until it is to stop.
+async fn rounds(running: &Running, leading: watch::Receiver<bool>) {
+    let client = &running.client;
     let mut reconciler = Reconciler::default();
+    let mut details = Details::default();
     let mut watching = Watching::default();
     let (watch_deps, schedule_deps) = (watch_deps(client), schedule_deps(client));
     let (mut told, mut counted) = (Told::default(), None::<Instant>);
     while !running.stop.is_cancelled() {
         if *leading.borrow() {
-            round(client, &mut reconciler).await;
+            round(client, &mut reconciler, &mut details).await;
             if let Err(error) = watching.step(&watch_deps).await {
                 tracing::warn!(%error, "which folders are watched is unknown for now");
             }
@@ -73,8 +100,15 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         }
     }
     watching.stop();
-    leader.await?;
-    running.end().await
+}
+
+fn drift_deps(client: &Client) -> DriftDeps {
+    DriftDeps {
+        catalog: client.catalog.clone(),
+        queues: client.queues().into_iter().map(|(_, queue)| queue).collect(),
+        data: client.config.data.clone(),
+        clock: client.clock.clone(),
+    }
 }
 
 fn watch_deps(client: &Client) -> WatchDeps {
@@ -152,7 +186,7 @@ async fn next_term(lease: &LeaderLease, term: Option<Term>) -> Option<Term> {
 
 /// One round of the leader: safe to repeat, and for two leaders to do at once. Its parts do not
 /// depend on each other, so a failing one does not stop the others.
-async fn round(client: &Client, reconciler: &mut Reconciler) {
+async fn round(client: &Client, reconciler: &mut Reconciler, details: &mut Details) {
     let now = client.clock.now();
     let parts = [
         ("announcing generations", announce(client).await),
@@ -160,6 +194,7 @@ async fn round(client: &Client, reconciler: &mut Reconciler) {
             "reconciling",
             reconciler.step(&client.catalog, &client.board, &client.analyze, now).await.map(drop),
         ),
+        ("offering photos to be described", offer_details(client, details).await),
         ("relaying events", relay_some(client).await),
         ("pruning events", relay::prune(&client.catalog, now).await),
     ];
@@ -168,6 +203,13 @@ async fn round(client: &Client, reconciler: &mut Reconciler) {
             tracing::warn!(%error, part, "not finished in this round; the next one repeats it");
         }
     }
+}
+
+async fn offer_details(client: &Client, details: &mut Details) -> Result<(), JobError> {
+    if client.config.ollama_address.is_none() {
+        return Ok(());
+    }
+    details.step(&client.catalog, &client.detail).await.map(drop)
 }
 
 /// A bounded number of batches; what is left waits for the next round.
@@ -212,7 +254,11 @@ async fn count(client: &Client) -> anyhow::Result<()> {
     for (name, queue) in client.queues() {
         queues::publish_depth(name, &queue.depth().await?);
     }
-    count_catalog(&client.catalog).await.context("counting images")
+    count_catalog(&client.catalog).await.context("counting images")?;
+    if client.config.ollama_address.is_some() {
+        count_details(&client.catalog).await.context("counting detailed descriptions")?;
+    }
+    Ok(())
 }
 
 async fn count_catalog(catalog: &Catalog) -> anyhow::Result<()> {
@@ -229,6 +275,20 @@ async fn count_catalog(catalog: &Catalog) -> anyhow::Result<()> {
             let labels = [("stage", stage.as_str()), ("state", state.as_str())];
             ::metrics::gauge!(metrics::CATALOG_STAGES, &labels).set(images as f64);
         }
+    }
+    Ok(())
+}
+
+async fn count_details(catalog: &Catalog) -> anyhow::Result<()> {
+    let mut all = DetailCounts::default();
+    for library in catalog.libraries().await? {
+        let counts = catalog.detail_counts(&library.id).await?;
+        all.waiting += counts.waiting;
+        all.done += counts.done;
+        all.failed += counts.failed;
+    }
+    for (state, images) in [("waiting", all.waiting), ("done", all.done), ("failed", all.failed)] {
+        ::metrics::gauge!(metrics::CATALOG_DETAILS, "state" => state).set(images as f64);
     }
     Ok(())
 }

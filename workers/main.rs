@@ -1,6 +1,7 @@
 //! The one binary: a process of the fleet, a whole fleet, or its command line.
 
 mod analyze;
+mod detail;
 mod export;
 mod intake;
 mod process;

@@ -133,15 +133,17 @@ impl Running {
     ) -> anyhow::Result<()> {
         let run =
             move |claim: Claim, away: Arc<Away>| run_claim::<J>(claim, Arc::clone(&deps), away);
-        self.work_claims(name, queue, slots, run).await
+        self.work_claims(name, queue, slots, J::AWAY_PAUSE_MAX, run).await
     }
 
-    /// The same for a queue whose jobs are of several kinds: `run` runs one and settles it.
+    /// The same for a queue whose jobs are of several kinds: `run` runs one and settles it. While what
+    /// they need is away, claiming rests for up to `away_pause_max`.
     pub async fn work_claims<F>(
         &self,
         name: &'static str,
         queue: Queue,
         slots: usize,
+        away_pause_max: Duration,
         run: impl Fn(Claim, Arc<Away>) -> F + Clone + Send + Sync + 'static,
     ) -> anyhow::Result<()>
     where
@@ -149,7 +151,7 @@ impl Running {
     {
         let backend = FleetBackend::new(queue, WorkerOptions::new(&self.name, slots))?;
         let (handle, counted) = (backend.handle(), backend.handle());
-        let away = Arc::new(Away::default());
+        let away = Arc::new(Away::resting(away_pause_max));
         let run = move |claim: Claim| {
             let work = run(claim, Arc::clone(&away));
             async move {

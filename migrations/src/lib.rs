@@ -11,6 +11,7 @@ mod m20261122_000003_purges;
 mod m20261122_000004_pinned_generations;
 mod m20261123_000005_ends_of_trainings;
 mod m20261123_000006_owners_word;
+mod m20261123_000007_details;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_pinned_generations::Change),
             Box::new(m20261123_000005_ends_of_trainings::Change),
             Box::new(m20261123_000006_owners_word::Change),
+            Box::new(m20261123_000007_details::Change),
         ]
     }
 }

@@ -137,7 +137,6 @@ async fn upsert(change: &DatabaseTransaction, row: ActiveModel) -> Result<()> {
         Column::Tags,
         Column::Categories,
         Column::Description,
-        Column::DetailedDescription,
         Column::Generation,
         Column::EnrichedDescription,
         Column::EnrichedTags,
@@ -146,10 +145,15 @@ async fn upsert(change: &DatabaseTransaction, row: ActiveModel) -> Result<()> {
         Column::NearDuplicates,
         Column::StoredAt,
     ];
-    Entity::insert(row)
-        .on_conflict(OnConflict::columns(key).update_columns(replaced).to_owned())
-        .exec_without_returning(change)
-        .await?;
+    // Details come from elsewhere and later: those of the same content stay.
+    let detail = Expr::cust(
+        "CASE WHEN analyses.revision = excluded.revision
+            THEN coalesce(excluded.detailed_description, analyses.detailed_description)
+            ELSE excluded.detailed_description END",
+    );
+    let mut conflict = OnConflict::columns(key);
+    conflict.update_columns(replaced).value(Column::DetailedDescription, detail);
+    Entity::insert(row).on_conflict(conflict).exec_without_returning(change).await?;
     Ok(())
 }
 

@@ -74,6 +74,43 @@ pub async fn open(url: &str, patience: Duration) -> Result<Pools, CatalogError> 
     }
 }
 
+/// Opens the database at `url` for reading alone, as it is.
+pub async fn open_to_look(url: &str) -> Result<Pools, CatalogError> {
+    let read = match Address::parse(url)? {
+        Address::Sqlite(path) => {
+            let name = format!("sqlite://{}", path.display());
+            let mut options = ConnectOptions::new("sqlite:catalogue");
+            let mut journal = path.as_os_str().to_owned();
+            journal.push("-wal");
+            // Nobody has it open then. A reader would make the journal, and could not remove it.
+            let immutable = !Path::new(&journal).exists();
+            options
+                .max_connections(READERS_MAX)
+                .acquire_timeout(POOL_WAIT)
+                .sqlx_logging(false)
+                .record_stmt_in_spans(false)
+                .map_sqlx_sqlite_opts(move |sqlite| {
+                    let sqlite = sqlite.filename(&path).read_only(true).immutable(immutable);
+                    sqlite.busy_timeout(LOCK_WAIT)
+                });
+            Database::connect(options).await.map_err(|error| at(&name, error.into()))?
+        }
+        Address::Postgres(url) => {
+            let name = masked(&url);
+            knock(&url).await.map_err(|error| at(&name, error))?;
+            let mut options = ConnectOptions::new(url);
+            options
+                .max_connections(2)
+                .acquire_timeout(POSTGRES_WAIT)
+                .sqlx_logging(false)
+                .record_stmt_in_spans(false)
+                .set_application_name("eyefleet doctor");
+            Database::connect(options).await.map_err(|error| at(&name, error.into()))?
+        }
+    };
+    Ok(Pools { results: read.clone(), write: read.clone(), read })
+}
+
 async fn open_once(url: &str) -> Result<Pools, CatalogError> {
     match Address::parse(url)? {
         Address::Sqlite(path) => open_sqlite(&path).await,

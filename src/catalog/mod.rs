@@ -15,6 +15,8 @@ mod connect;
 mod constraints;
 mod corrections;
 mod counts;
+mod details;
+mod drift;
 mod entities;
 mod error;
 mod export_pages;
@@ -47,6 +49,8 @@ pub use self::assignment::{Assignment, FaceAssignment, PeopleNow};
 pub use self::constraints::{Constraint, ConstraintKind, NewConstraint};
 pub use self::corrections::{Corrected, Correction};
 pub use self::counts::{FailureReason, StageCounts};
+pub use self::details::{Detail, DetailCounts};
+pub use self::drift::{Damage, Standing};
 pub use self::error::CatalogError;
 pub use self::export_pages::{ExportBound, ExportRow};
 pub use self::exports::{Export, ExportState};
@@ -110,6 +114,16 @@ impl Catalog {
     /// As `open`; a wrong password, a wrong address or a newer schema are told at once.
     pub async fn open_within(url: &str, clock: Clock, patience: Duration) -> Result<Self> {
         let connect::Pools { read, write, results } = connect::open(url, patience).await?;
+        Ok(Self { read, write, results, clock })
+    }
+
+    /// Opens the catalogue at `url` to read what is there: nothing is made, changed or left behind.
+    /// Its schema must be this build's (see [`inspect`]).
+    ///
+    /// # Errors
+    /// As `open`, where it is not there or does not let this user in.
+    pub async fn open_to_look(url: &str, clock: Clock) -> Result<Self> {
+        let connect::Pools { read, write, results } = connect::open_to_look(url).await?;
         Ok(Self { read, write, results, clock })
     }
 

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 
 use super::entities::{
-    analyses, corrections, exports, faces, generations, images, libraries, outbox,
+    analyses, corrections, details, exports, faces, generations, images, libraries, outbox,
     person_constraints, persons, purges, stages,
 };
 use super::{Catalog, Result};
@@ -315,6 +315,7 @@ async fn image_page(
         };
     }
     of_page!(stages);
+    of_page!(details);
     all.faces += of_page!(faces);
     all.corrections += of_page!(corrections);
     all.analyses += of_page!(analyses);

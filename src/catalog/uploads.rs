@@ -230,33 +230,44 @@ impl Known {
         }
         let restarted: Vec<&Model> =
             touched.into_iter().filter(|row| self.touched[&row.image]).collect();
-        for rows in restarted.chunks(ROWS_MAX) {
-            let stages = rows.iter().flat_map(|row| {
-                let waiting = |stage| waiting_stage(library, row, stage, self.fence_floor, now);
-                Stage::ALL.iter().copied().map(waiting)
-            });
-            // The fence stays: with the raised revision it keeps every older writer out.
-            stages::Entity::insert_many(stages)
-                .on_conflict(
-                    OnConflict::columns([
-                        stages::Column::Library,
-                        stages::Column::Image,
-                        stages::Column::Stage,
-                    ])
-                    .update_columns([
-                        stages::Column::State,
-                        stages::Column::Reason,
-                        stages::Column::Revision,
-                        stages::Column::Attempts,
-                        stages::Column::UpdatedAt,
-                    ])
-                    .to_owned(),
-                )
-                .exec_without_returning(change)
-                .await?;
-        }
-        Ok(())
+        wait_again(change, library, &restarted, self.fence_floor, now).await
     }
+}
+
+/// Puts every stage of these images to waiting for their present revision, also one that has no row.
+pub(super) async fn wait_again(
+    change: &DatabaseTransaction,
+    library: &LibraryId,
+    images: &[&Model],
+    fence_floor: i64,
+    now: &str,
+) -> Result<()> {
+    for rows in images.chunks(ROWS_MAX) {
+        let stages = rows.iter().flat_map(|row| {
+            let waiting = |stage| waiting_stage(library, row, stage, fence_floor, now);
+            Stage::ALL.iter().copied().map(waiting)
+        });
+        // The fence stays: with the raised revision it keeps every older writer out.
+        stages::Entity::insert_many(stages)
+            .on_conflict(
+                OnConflict::columns([
+                    stages::Column::Library,
+                    stages::Column::Image,
+                    stages::Column::Stage,
+                ])
+                .update_columns([
+                    stages::Column::State,
+                    stages::Column::Reason,
+                    stages::Column::Revision,
+                    stages::Column::Attempts,
+                    stages::Column::UpdatedAt,
+                ])
+                .to_owned(),
+            )
+            .exec_without_returning(change)
+            .await?;
+    }
+    Ok(())
 }
 
 fn differs(row: &Model, upload: &Upload) -> bool {

@@ -138,7 +138,12 @@ pub struct UpArgs {
 
 /// `eyefleet doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {}
+pub struct DoctorArgs {
+    /// First repair what is safe to repair: photos without a job, jobs without a photo, jobs of lost
+    /// workers, analyses that are missing, faces that hang on nothing.
+    #[arg(long)]
+    pub repair: bool,
+}
 
 /// `eyefleet library ...`.
 #[derive(Debug, Subcommand)]

@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Secret};
 use crate::supervise::FleetFile;
 
-/// Names of the queues, one for each role that works.
-pub const QUEUES: [&str; 3] = ["analyze", "export", "train"];
+/// Names of the queues.
+pub const QUEUES: [&str; 4] = ["analyze", "export", "train", "detail"];
 
 /// A fleet as its clients see it.
 #[derive(Clone)]
@@ -33,6 +33,8 @@ pub struct Client {
     pub export: Queue,
     /// Generations to learn.
     pub train: Queue,
+    /// Photos to describe in detail.
+    pub detail: Queue,
 }
 
 impl Client {
@@ -73,12 +75,13 @@ impl Client {
             starts_max: config.starts_max,
             ..QueueSettings::default()
         };
-        let [analyze, export, train] = QUEUES;
+        let [analyze, export, train, detail] = QUEUES;
         let open = |name| Queue::open(&connection, &config.namespace, name, settings.clone());
         Ok(Self {
             analyze: open(analyze).await.with_context(unusable)?,
             export: open(export).await.with_context(unusable)?,
             train: open(train).await.with_context(unusable)?,
+            detail: open(detail).await.with_context(unusable)?,
             config,
             clock,
             catalog,
@@ -87,9 +90,11 @@ impl Client {
         })
     }
 
-    /// All queues, for their depth.
+    /// The queues that are in use, for their depth: that of detailed descriptions where somebody
+    /// writes some.
     pub fn queues(&self) -> Vec<(&'static str, Queue)> {
-        let queues = [&self.analyze, &self.export, &self.train];
-        QUEUES.into_iter().zip(queues.map(Clone::clone)).collect()
+        let queues = [&self.analyze, &self.export, &self.train, &self.detail];
+        let in_use = if self.config.ollama_address.is_some() { 4 } else { 3 };
+        QUEUES.into_iter().zip(queues.map(Clone::clone)).take(in_use).collect()
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::DoctorArgs;
+use super::repair;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::doctor::{self, Check, State};
@@ -16,19 +17,27 @@ use crate::doctor::{self, Check, State};
 struct Report {
     problems: usize,
     warnings: usize,
+    /// What was repaired before, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repaired: Option<Vec<repair::Outcome>>,
     checks: Vec<Check>,
 }
 
-/// Looks at everything and prints what was found; fails where there is a problem.
+/// Looks at everything and prints what was found, after what it repaired where that is asked for;
+/// fails where there is a problem.
 ///
 /// # Errors
-/// Output that cannot be written.
-pub async fn doctor(config: Config, _args: &DoctorArgs, json: bool) -> anyhow::Result<Exit> {
-    // Six subjects at once are a large future; boxed, it stays off the caller's stack.
+/// Output that cannot be written; stores that are away where they are to be repaired.
+pub async fn doctor(config: Config, args: &DoctorArgs, json: bool) -> anyhow::Result<Exit> {
+    let mut repaired = None;
+    if args.repair {
+        repaired = Some(Box::pin(repair::repair(config.clone())).await?);
+    }
+    // All subjects at once are a large future; boxed, it stays off the caller's stack.
     let checks = Box::pin(doctor::examine(&config, &Clock::system())).await;
     let count = |state| checks.iter().filter(|check| check.state == state).count();
     let (problems, warnings) = (count(State::Problem), count(State::Warning));
-    let report = Report { problems, warnings, checks };
+    let report = Report { problems, warnings, repaired, checks };
     if json {
         say!("{}", serde_json::to_string(&report)?);
     } else {
@@ -39,7 +48,7 @@ pub async fn doctor(config: Config, _args: &DoctorArgs, json: bool) -> anyhow::R
 }
 
 fn text(report: &Report, colours: bool) -> String {
-    let mut out = String::new();
+    let mut out = report.repaired.as_deref().map(repair::text).unwrap_or_default();
     let mut subject = None;
     let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     // Writing to a string cannot fail.

@@ -22,6 +22,7 @@ mod purge;
 mod queue;
 mod queued;
 mod remove;
+mod repair;
 mod reprocess;
 mod search;
 mod settings;

@@ -19,7 +19,8 @@ use crate::catalog::{CatalogError, Floors, Forgotten, PurgedRows};
 use crate::config::Secret;
 use crate::generation;
 use crate::jobs::{
-    AnalyzeImage, ExportSnapshot, RemoveImage, TrainGeneration, UpdateImage, id_prefix,
+    AnalyzeImage, DescribeInDetail, ExportSnapshot, RemoveImage, TrainGeneration, UpdateImage,
+    id_prefix,
 };
 use crate::library_lock::LibraryLock;
 use crate::names::{Fence, LibraryId};
@@ -138,9 +139,11 @@ async fn discard(client: &Client, name: &LibraryId, purged: &mut Purged) -> anyh
     let remove = remove.with_context(again)?;
     let export = client.export.discard(&id_prefix::<ExportSnapshot>(name)).await;
     let export = export.with_context(again)?;
+    let detail = client.detail.discard(&id_prefix::<DescribeInDetail>(name)).await;
+    let detail = detail.with_context(again)?;
     let train = client.train.discard(&id_prefix::<TrainGeneration>(name)).await;
     let train = train.with_context(again)?;
-    for Discarded { jobs, claimed, .. } in [analyze, update, remove, export, train] {
+    for Discarded { jobs, claimed, .. } in [analyze, update, remove, export, detail, train] {
         purged.jobs += jobs;
         purged.jobs_being_worked_on += claimed;
     }

@@ -12,7 +12,8 @@ pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow
         );
         return Ok(Exit::NotFound);
     };
-    let answer = ImageAnswer::from(record);
+    let failed = client.catalog.detail_failure(&args.library, &args.image, record.revision).await?;
+    let answer = ImageAnswer::from(record).with_detail(failed);
     if json {
         say!("{}", serde_json::to_string(&answer)?);
         return Ok(Exit::Done);
@@ -26,6 +27,9 @@ pub(super) async fn show(client: &Client, args: &ShowArgs, json: bool) -> anyhow
         say!("  size         {width} x {height}");
     }
     say!("  description  {}", answer.description.as_deref().unwrap_or("none"));
+    if let Some(detailed) = &answer.detailed_description {
+        say!("  in detail    {detailed}");
+    }
     if let Some(enriched) = &answer.enriched_description {
         say!("  enriched     {enriched}");
     }

@@ -43,6 +43,11 @@ fn text(status: &StatusAnswer) -> String {
         "  images      {} ({} analyzed, {} waiting, {} failed)",
         counts.images, counts.analyzed, counts.waiting, counts.failed
     );
+    if let Some(details) = counts.stages.get("detail") {
+        let of = |state: &str| details.get(state).copied().unwrap_or(0);
+        let (done, waiting, failed) = (of("done"), of("waiting"), of("failed"));
+        let _ = writeln!(out, "  details     {done} done, {waiting} waiting, {failed} failed");
+    }
     let _ = writeln!(out, "  generation  {generation}");
     if let Some(training) = &status.training {
         let _ = writeln!(out, "  training    {}", training_text(training));

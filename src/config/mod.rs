@@ -18,6 +18,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::ollama::{Ollama, OllamaAddress};
 use crate::schedule::Timetable;
 pub use problems::Origin;
 pub use secret::Secret;
@@ -63,10 +64,20 @@ pub struct Config {
     pub pixels_max: u64,
     /// Time that decoding one picture may take.
     pub decode_time_max: Duration,
+    /// Where an Ollama writes detailed descriptions, where one does.
+    pub ollama_address: Option<OllamaAddress>,
+    /// The model that it is asked for.
+    pub ollama_model: String,
+    /// Time that it gets for one photo.
+    pub ollama_time_max: Duration,
+    /// Photos that one process asks it about at once.
+    pub ollama_at_once: usize,
     /// Time between two full looks at every watched folder.
     pub rescan_every: Duration,
     /// Time that a file must have been left alone before it is taken.
     pub settle: Duration,
+    /// Time between two comparisons of catalogue, queue, originals and index.
+    pub reconcile_every: Duration,
     /// Rows of an export when nobody says otherwise; `None` means all.
     pub export_limit: Option<u64>,
     /// When snapshots are written in any case.
@@ -133,6 +144,12 @@ impl Config {
     /// Every unknown key and unusable value at once, each with the key's name.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         Settings::read(file).config
+    }
+
+    /// Who writes detailed descriptions, where somebody does.
+    pub fn ollama(&self) -> Option<Ollama> {
+        let address = self.ollama_address.clone()?;
+        Some(Ollama::new(address, self.ollama_model.as_str(), self.ollama_time_max))
     }
 
     /// The same with a given environment, for tests.

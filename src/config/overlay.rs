@@ -10,11 +10,12 @@ use super::problems::{Origin, Origins, from};
 use super::{DEFAULTS, value};
 
 /// Variables that people and other programs already know, and the key each one sets.
-const SHORT_NAMES: [(&str, &str, &str); 4] = [
+const SHORT_NAMES: [(&str, &str, &str); 5] = [
     ("EYEFLEET_DATA", "paths", "data"),
     ("REDIS_URL", "redis", "url"),
     ("DATABASE_URL", "database", "url"),
     ("AUTO_TRAIN", "train", "auto"),
+    ("OLLAMA_HOST", "ollama", "host"),
 ];
 
 /// Variables that begin like a setting and are not one.

@@ -6,8 +6,10 @@
 
 mod clock;
 mod database;
+mod drift;
 mod memory;
 mod models;
+mod ollama;
 mod processes;
 mod queues;
 mod redis;
@@ -53,6 +55,8 @@ pub enum Subject {
     Queues,
     /// The catalogue's database.
     Database,
+    /// Whether the stores fit together.
+    Drift,
     /// The data folder.
     Volume,
     /// ONNX Runtime and the pack.
@@ -70,6 +74,7 @@ impl Subject {
             Self::Redis => "redis",
             Self::Queues => "queues",
             Self::Database => "database",
+            Self::Drift => "drift",
             Self::Volume => "volume",
             Self::Models => "models",
             Self::Clock => "clock",
@@ -134,7 +139,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
         Ok(Err(_)) | Err(_) => Traces::default(),
     };
     let hint = "look at the disk or network file system that holds it: `df -h` hangs as well";
-    let (redis, queues, database, volume, models, processes) = tokio::join!(
+    let (redis, queues, database, drift, volume, models, ollama, processes) = tokio::join!(
         within(
             Subject::Redis,
             "start the server again, or name another with REDIS_URL",
@@ -146,6 +151,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
             "start the server again, or name another with DATABASE_URL",
             database::examine(config, clock)
         ),
+        within(Subject::Drift, hint, drift::examine(config, &traces, clock)),
         within(
             Subject::Volume,
             hint,
@@ -162,6 +168,7 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
                 move || models::examine(&config)
             })
         ),
+        within(Subject::Models, hint, ollama::examine(config)),
         within(
             Subject::Fleet,
             hint,
@@ -176,7 +183,8 @@ pub async fn examine(config: &Config, clock: &Clock) -> Vec<Check> {
         None => "no file: built-in settings and the environment, checked".to_owned(),
     };
     let mut checks = vec![Check::ok(Subject::Settings, "file", file)];
-    checks.extend([redis, queues, database, volume, models, processes].into_iter().flatten());
+    let seen = [redis, queues, database, drift, volume, models, ollama, processes];
+    checks.extend(seen.into_iter().flatten());
     // Stable: within a subject the order is that of its file.
     checks.sort_by_key(|check| check.subject);
     checks

@@ -12,6 +12,8 @@ use crate::supervise::Traces;
 
 /// Time for all queues: a Redis that hangs is told by its own subject, before this one's time is up.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
+/// Time to open them for whoever compares what is in them.
+const OPEN_MAX: Duration = Duration::from_secs(1);
 
 pub(super) async fn examine(config: &Config, traces: &Traces) -> Vec<Check> {
     let Some((url, _)) = address(config, traces) else { return Vec::new() };
@@ -20,15 +22,48 @@ pub(super) async fn examine(config: &Config, traces: &Traces) -> Vec<Check> {
     looked.unwrap_or(Ok(Vec::new())).unwrap_or_default()
 }
 
+/// The queues that are there, with `analyze` first. None where that is not, or one is of another
+/// layout than this version's: opening it would change it.
+pub(super) async fn open_all(config: &Config, traces: &Traces) -> Option<Vec<Queue>> {
+    let (url, _) = address(config, traces)?;
+    let opening = async {
+        let mut server =
+            ::redis::Client::open(url.expose())?.get_multiplexed_async_connection().await?;
+        let connection = fleetq::connect(url.expose(), ConnectOptions::default()).await?;
+        let mut queues = Vec::new();
+        for name in QueueName::ALL {
+            let name = name.as_str();
+            match layout_of(&mut server, &config.namespace, name).await?.as_deref() {
+                Some(LAYOUT) => {}
+                // Emptied since it was opened, or never opened: it holds nothing.
+                None if !queues.is_empty() => continue,
+                _ => return Ok(None),
+            }
+            let settings = QueueSettings { lease: config.lease, ..QueueSettings::default() };
+            queues.push(Queue::open(&connection, &config.namespace, name, settings).await?);
+        }
+        anyhow::Ok(Some(queues))
+    };
+    // What keeps it from opening is the server's to say, and said there.
+    tokio::time::timeout(OPEN_MAX, opening).await.ok()?.ok()?
+}
+
+async fn layout_of(
+    server: &mut ::redis::aio::MultiplexedConnection,
+    namespace: &str,
+    name: &str,
+) -> ::redis::RedisResult<Option<String>> {
+    let meta = format!("{{{namespace}:{name}}}:meta");
+    ::redis::cmd("HGET").arg(meta).arg("layout").query_async(server).await
+}
+
 async fn look(url: &str, namespace: &str) -> anyhow::Result<Vec<Check>> {
     let mut server = ::redis::Client::open(url)?.get_multiplexed_async_connection().await?;
     let connection = fleetq::connect(url, ConnectOptions::default()).await?;
     let mut checks = Vec::new();
     for name in QueueName::ALL {
         let name = name.as_str();
-        let meta = format!("{{{namespace}:{name}}}:meta");
-        let layout: Option<String> =
-            ::redis::cmd("HGET").arg(meta).arg("layout").query_async(&mut server).await?;
+        let layout = layout_of(&mut server, namespace, name).await?;
         // Opening a queue of an older layout would change it.
         checks.push(match layout.as_deref() {
             None => Check::ok(Subject::Queues, name, "no job yet"),

@@ -24,7 +24,7 @@ pub use current::Current;
 pub use diff::{Changed, Changes, Diff};
 pub use error::GenerationError;
 pub use history::{TrainingEntry, record_training};
-pub use index::{Index, IndexError, IndexKind, Layer, dot};
+pub use index::{Index, IndexError, IndexKind, Layer, Listed, dot, list};
 pub use links::{LEARNED_LINKS, ROOT_LINKS, link_current, link_root, unlink_root};
 pub use manifest::{GenerationManifest, Publication};
 pub use opened::{Generation, files};

@@ -15,13 +15,20 @@ const SAY_EVERY: Duration = Duration::from_mins(1);
 const CAUSES_MAX: usize = 16;
 /// First pause in claiming while a store that every job needs is away.
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Longest such pause, where a job does not say otherwise.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The causes that jobs of one process wait for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Away {
     state: Mutex<State>,
+    pause_max: Duration,
+}
+
+impl Default for Away {
+    fn default() -> Self {
+        Self::resting(PAUSE_MAX)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +47,11 @@ struct Waiting {
 }
 
 impl Away {
+    /// The causes of a worker that rests for `pause_max` at most.
+    pub fn resting(pause_max: Duration) -> Self {
+        Self { state: Mutex::default(), pause_max }
+    }
+
     /// A job waits for `cause`. `owner` is named where only that one's jobs meet it; otherwise
     /// the answer is how long nothing is to be claimed.
     pub(super) fn met(&self, owner: Option<&str>, cause: &str) -> Option<Duration> {
@@ -52,7 +64,7 @@ impl Away {
                 tracing::warn!(%cause, jobs, "a folder is away, its jobs wait for it");
             }
         }
-        owner.is_none().then(|| state.rest(now))
+        owner.is_none().then(|| state.rest(now, self.pause_max))
     }
 
     /// A job of `owner` came to its end: what all need is there, and what that one needs.
@@ -102,10 +114,10 @@ impl State {
 
     /// Jobs that meet it together ask for one pause; it doubles when it was over and they meet it
     /// again.
-    fn rest(&mut self, now: Instant) -> Duration {
+    fn rest(&mut self, now: Instant, pause_max: Duration) -> Duration {
         let pause = match self.pause {
             Some((_, until)) if now < until => return until.duration_since(now),
-            Some((pause, _)) => (pause * 2).min(PAUSE_MAX),
+            Some((pause, _)) => (pause * 2).min(pause_max),
             None => PAUSE_FIRST,
         };
         self.pause = Some((pause, now + pause));
@@ -162,17 +174,17 @@ mod tests {
     fn the_rest_grows_while_the_store_stays_away() {
         let (mut state, mut now) = (State::default(), Instant::now());
         for wanted in [1, 2, 4, 5, 5] {
-            let pause = state.rest(now);
+            let pause = state.rest(now, PAUSE_MAX);
             assert_eq!(pause, Duration::from_secs(wanted));
             assert_eq!(
-                state.rest(now + pause / 2),
+                state.rest(now + pause / 2, PAUSE_MAX),
                 pause / 2,
                 "one for those who meet it together"
             );
             now += pause;
         }
         state.over("a", now);
-        assert_eq!(state.rest(now), PAUSE_FIRST);
+        assert_eq!(state.rest(now, PAUSE_MAX), PAUSE_FIRST);
     }
 
     #[test]

@@ -86,6 +86,7 @@ carries!(
     crate::learning::LearnError,
     crate::generation::GenerationError,
     crate::board::BoardError,
+    crate::ollama::OllamaError,
 );
 
 impl From<OriginalError> for JobError {

@@ -7,6 +7,7 @@
 mod analyze_image;
 mod away;
 mod decision;
+mod describe_in_detail;
 mod enriching;
 mod error;
 mod export_snapshot;
@@ -27,6 +28,7 @@ use serde::de::DeserializeOwned;
 pub use analyze_image::{AnalyzeDeps, AnalyzeImage};
 pub use away::Away;
 pub use decision::{Decision, Ended, decide};
+pub use describe_in_detail::{DescribeDeps, DescribeInDetail};
 pub use error::JobError;
 pub use export_snapshot::{ExportDeps, ExportSnapshot};
 pub use origin::{Origin, Source};
@@ -45,6 +47,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const NAME: &'static str;
     /// How long and how often it may be tried.
     const BUDGET: Budget;
+    /// Longest rest of its worker while what all such jobs need is away.
+    const AWAY_PAUSE_MAX: Duration = away::PAUSE_MAX;
     /// What it needs, and nothing else.
     type Deps: Send + Sync + 'static;
 

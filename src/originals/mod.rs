@@ -3,12 +3,16 @@
 //! The kernel itself resolves the path beneath the root (`openat2` with `RESOLVE_BENEATH`): a
 //! symlink or a `..` that would leave it is refused, whatever happens between check and use.
 
+mod exists;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+
+pub use exists::exists;
 
 use crate::fate::Fate;
 use crate::names::RelativePath;

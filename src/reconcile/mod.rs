@@ -4,6 +4,8 @@
 //! images are still to be analyzed. A job that lives in the queue already is refused there by its
 //! id, so a walk over everything changes nothing where nothing is missing.
 
+pub mod details;
+pub mod drift;
 pub mod quarantine;
 
 use std::collections::VecDeque;

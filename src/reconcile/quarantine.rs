@@ -95,9 +95,9 @@ pub(super) async fn fail(
 /// The photo that a dead letter is about, with the revision of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetterPhoto {
-    library: LibraryId,
-    image: ImageId,
-    revision: Revision,
+    pub(super) library: LibraryId,
+    pub(super) image: ImageId,
+    pub(super) revision: Revision,
 }
 
 /// Which photo a dead letter is about: as its payload says, or as its id does where the payload is

@@ -28,6 +28,8 @@ use crate::names::{ImageId, LibraryId};
 use crate::telemetry::metrics;
 use crate::vision::{TextEncoder, VisionError};
 
+pub use tail::ROWS_MAX as TAIL_ROWS_MAX;
+
 use near::Near;
 use rank::{Asked, Candidate, Texts};
 use refresh::FollowedTail;

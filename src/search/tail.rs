@@ -13,7 +13,7 @@ use crate::generation::{Index, dot};
 use crate::names::ImageId;
 
 /// Most rows kept: 400 MB of vectors of 512 values.
-const ROWS_MAX: usize = 200_000;
+pub const ROWS_MAX: usize = 200_000;
 /// Vectors with a cosine so near to 1 are the same: a snapshot brings a vector to unit length, and
 /// a model may answer a little differently in another batch.
 const SAME_WITHIN: f64 = 1e-6;

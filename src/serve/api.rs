@@ -106,6 +106,8 @@ pub struct ImageAnswer {
     pub height: Option<u32>,
     /// What the owner says, else the models.
     pub description: Option<String>,
+    /// A longer description, where an Ollama wrote one.
+    pub detailed_description: Option<String>,
     /// The same with what was learned.
     pub enriched_description: Option<String>,
     /// The owner's tags, each with 1, else the models' with their probability.
@@ -126,6 +128,20 @@ pub struct ImageAnswer {
     pub removed_at: Option<jiff::Timestamp>,
     /// Whether the owner removed it: then a watched folder does not bring it back.
     pub removed_by_owner: bool,
+}
+
+impl ImageAnswer {
+    /// The same with what came of its detailed description, `failed` for this reason.
+    #[must_use]
+    pub fn with_detail(mut self, failed: Option<String>) -> Self {
+        let state = if self.detailed_description.is_some() {
+            Some(StageAnswer { state: "done".to_owned(), reason: None })
+        } else {
+            failed.map(|why| StageAnswer { state: "failed".to_owned(), reason: Some(why) })
+        };
+        self.stages.extend(state.map(|state| ("detail".to_owned(), state)));
+        self
+    }
 }
 
 /// State of one stage.
@@ -161,6 +177,8 @@ impl From<ImageRecord> for ImageAnswer {
             height: record.height,
             description: owner
                 .description(analysis.and_then(|analysis| analysis.description.clone())),
+            detailed_description: analysis
+                .and_then(|analysis| analysis.detailed_description.clone()),
             enriched_description: enriched.and_then(|enriched| enriched.description.clone()),
             tags: tags.into_iter().map(|tag| (tag.name, tag.score)).collect(),
             related_tags: enriched
@@ -190,8 +208,15 @@ async fn image(
         Ok(image) => image,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match api.catalog.image(&query.library, &image).await {
-        Ok(Some(record)) => Json(ImageAnswer::from(record)).into_response(),
+    let found = async {
+        let Some(record) = api.catalog.image(&query.library, &image).await? else {
+            return Ok::<_, crate::catalog::CatalogError>(None);
+        };
+        let failed = api.catalog.detail_failure(&query.library, &image, record.revision).await?;
+        Ok(Some(ImageAnswer::from(record).with_detail(failed)))
+    };
+    match found.await {
+        Ok(Some(answer)) => Json(answer).into_response(),
         Ok(None) => {
             let why = format!("library {} has no image {image}", query.library);
             problem(StatusCode::NOT_FOUND, &why)

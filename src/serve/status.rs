@@ -77,7 +77,7 @@ pub struct CountsAnswer {
     pub waiting: u64,
     /// Images with a failed stage.
     pub failed: u64,
-    /// Stage -> state -> images.
+    /// Stage -> state -> images; with a stage `detail` where an Ollama describes photos.
     pub stages: BTreeMap<String, BTreeMap<String, u64>>,
     /// The most frequent reasons of failure and their images, most frequent first.
     pub failures: Vec<FailureAnswer>,
@@ -180,10 +180,18 @@ pub async fn status_of(
     } else {
         (catalog.counts(library).await?, catalog.current_generation(library).await?)
     };
+    let mut counts = CountsAnswer::from(counts);
+    if !fresh && queues.iter().any(|(name, _)| *name == "detail") {
+        let details = catalog.detail_counts(library).await?;
+        let states =
+            [("waiting", details.waiting), ("done", details.done), ("failed", details.failed)];
+        let states = states.map(|(state, images)| (state.to_owned(), images));
+        counts.stages.insert("detail".to_owned(), states.into());
+    }
     let trainings = catalog.generations(library, TRAININGS).await?;
     Ok(StatusAnswer {
         library: library.clone(),
-        counts: counts.into(),
+        counts,
         queues: depths,
         workers: board.workers().await?,
         generation: current.map(|current| current.number.0),

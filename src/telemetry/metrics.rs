@@ -64,6 +64,8 @@ metrics! {
     FAILED_QUEUE_CALLS_TOTAL = "eyefleet_failed_queue_calls_total", Counter, ["queue"], "Calls of this process to Redis that failed and were tried again later.";
     CATALOG_IMAGES = "eyefleet_catalog_images", Gauge, [], "Images in the catalogue, all libraries.";
     CATALOG_STAGES = "eyefleet_catalog_stages", Gauge, ["stage", "state"], "Stages of images in the catalogue, by state (waiting, done, skipped, failed).";
+    CATALOG_DETAILS = "eyefleet_catalog_details", Gauge, ["state"], "Detailed descriptions in the catalogue, by state (waiting, done, failed); absent where no Ollama is named.";
+    OLLAMA_UP = "eyefleet_ollama_up", Gauge, [], "1 in an intake process that finds its Ollama with the model that it needs, 0 where it does not; absent where none is named.";
     DECODE_SECONDS = "eyefleet_decode_seconds", Histogram, [], "Time to decode one original.";
     LOOK_SECONDS = "eyefleet_look_seconds", Histogram, [], "Time to run the models on one photo, waiting for a batch included.";
     GENERATION_SERVED = "eyefleet_generation_served", Gauge, [], "Number of the generation of library main that this process serves; 0 before the first.";
@@ -78,6 +80,8 @@ metrics! {
     SEARCH_SECONDS = "eyefleet_search_seconds", Histogram, [], "Time of one search.";
     LEADER = "eyefleet_leader", Gauge, [], "1 in the intake process that holds the leader lease.";
     RECONCILED_TOTAL = "eyefleet_reconciled_total", Counter, [], "Jobs that reconciliation put back into the queue.";
+    DRIFT = "eyefleet_drift", Gauge, ["kind"], "What the last look found to differ between catalogue, queue, originals and index, by kind (`image_without_job`, `job_without_image`, `stuck_job`, `lost_analysis`, `orphan_face`, `missing_original`, `index`); the target is 0.";
+    DRIFT_REPAIRED_TOTAL = "eyefleet_drift_repaired_total", Counter, ["kind"], "Differences between catalogue, queue and faces that were repaired without anybody being asked.";
     WATCHED_FILES_TOTAL = "eyefleet_watched_files_total", Counter, ["change"], "Photos of watched folders that were recorded, by what happened to them (new, changed, moved, removed).";
     OUTBOX_DELIVERED_TOTAL = "eyefleet_outbox_delivered_total", Counter, [], "Events handed on by the outbox relay.";
 }

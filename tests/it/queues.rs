@@ -94,7 +94,7 @@ fn a_queue_is_paused_resumed_capped_and_closed() {
     let place = Place::new();
     let all = place.json(&["status"]);
     let names: Vec<_> = all.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["analyze", "export", "train"]);
+    assert_eq!(names, ["analyze", "detail", "export", "train"]);
     assert_eq!((&all["train"]["mode"], &all["train"]["cap"]), (&"running".into(), &Value::Null));
 
     let (code, said) = place.queue(&["pause", "train"]);

@@ -20,7 +20,9 @@ pub fn eyefleet(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eyefleet"));
     for (name, _) in std::env::vars() {
         let is_setting = name.starts_with("EYEFLEET_");
-        if is_setting || ["REDIS_URL", "DATABASE_URL", "AUTO_TRAIN"].contains(&name.as_str()) {
+        if is_setting
+            || ["REDIS_URL", "DATABASE_URL", "AUTO_TRAIN", "OLLAMA_HOST"].contains(&name.as_str())
+        {
             command.env_remove(name);
         }
     }

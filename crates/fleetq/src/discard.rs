@@ -1,4 +1,5 @@
-//! Removing the jobs of one owner from a queue, whatever became of them.
+//! Removing jobs from a queue that nobody needs any more, all of one owner or single ones, whatever
+//! became of them.
 //!
 //! What must stay true: no call of the script does more than a bounded piece of work, so workers
 //! go on beside it; a claimed job that is removed is lost to its worker, whose renewals and
@@ -8,7 +9,7 @@ use crate::connection::Effort;
 use crate::error::QueueError;
 use crate::job::check_name;
 use crate::lane::Lane;
-use crate::queue::Queue;
+use crate::queue::{BATCH_MAX, Queue};
 use crate::scripts;
 
 /// Entries looked at by one call of the script.
@@ -31,6 +32,13 @@ pub struct Discarded {
     pub newest_token: i64,
 }
 
+/// Which jobs: those whose id begins so, or, where any are named, those.
+#[derive(Clone, Copy)]
+struct Which<'a> {
+    prefix: &'a str,
+    ids: &'a [String],
+}
+
 /// What one call of the script answers.
 type Part = (redis::Value, u64, u64, u64, i64);
 
@@ -44,22 +52,14 @@ impl Queue {
     /// after all rounds, and what Redis says.
     pub async fn discard(&self, prefix: &str) -> Result<Discarded, QueueError> {
         check_name("prefix of job ids", prefix, PREFIX_BYTES_MAX)?;
-        let (mut discarded, mut left) = (Discarded::default(), 0);
-        // A job may leave its lane, or come back to it, between two calls.
-        for _ in 0..ROUNDS_MAX {
-            for lane in Lane::ALL {
-                self.discard_ready(prefix, lane, &mut discarded).await?;
-            }
-            left = self.discard_others(prefix, &mut discarded).await?;
-            if left == 0 {
-                break;
-            }
-        }
+        let which = Which { prefix, ids: &[] };
+        let mut discarded = Discarded::default();
+        let left = self.discard_jobs(which, &mut discarded).await?;
         // Last: a job that is settled while we look leaves its entry here.
         let mut start = Some(0);
         while let Some(from) = start {
             let (next, removed, ..) =
-                self.discard_part("history", prefix, &from.to_string()).await?;
+                self.discard_part("history", which, &from.to_string()).await?;
             discarded.history += removed;
             start = next_start(&next);
         }
@@ -69,16 +69,52 @@ impl Queue {
         Ok(discarded)
     }
 
+    /// Removes the jobs with these ids (250 at most, further ones are left alone): ready, scheduled,
+    /// claimed or dead. The history keeps what it says of them. It walks over the whole queue, so
+    /// name many in one call. Repeating it is safe.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub async fn discard_ids(&self, ids: &[String]) -> Result<Discarded, QueueError> {
+        let mut discarded = Discarded::default();
+        let ids = &ids[..ids.len().min(BATCH_MAX)];
+        // Without a name the script would take every job for ours.
+        if !ids.is_empty() {
+            self.discard_jobs(Which { prefix: "", ids }, &mut discarded).await?;
+        }
+        Ok(discarded)
+    }
+
+    /// Answers how many are left because they moved while they were looked for.
+    async fn discard_jobs(
+        &self,
+        which: Which<'_>,
+        discarded: &mut Discarded,
+    ) -> Result<u64, QueueError> {
+        let mut left = 0;
+        // A job may leave its lane, or come back to it, between two calls.
+        for _ in 0..ROUNDS_MAX {
+            for lane in Lane::ALL {
+                self.discard_ready(which, lane, discarded).await?;
+            }
+            left = self.discard_others(which, discarded).await?;
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(left)
+    }
+
     async fn discard_ready(
         &self,
-        prefix: &str,
+        which: Which<'_>,
         lane: Lane,
         discarded: &mut Discarded,
     ) -> Result<(), QueueError> {
         let mut start = Some(0);
         while let Some(from) = start {
             let place = format!("{} {from}", lane.letter());
-            let (next, removed, ..) = self.discard_part("ready", prefix, &place).await?;
+            let (next, removed, ..) = self.discard_part("ready", which, &place).await?;
             discarded.jobs += removed;
             start = next_start(&next);
         }
@@ -88,13 +124,13 @@ impl Queue {
     /// Answers how many were met that lie in a lane by now.
     async fn discard_others(
         &self,
-        prefix: &str,
+        which: Which<'_>,
         discarded: &mut Discarded,
     ) -> Result<u64, QueueError> {
         let (mut cursor, mut in_lane) = ("0".to_owned(), 0);
         loop {
             let (next, removed, claimed, ready, newest) =
-                self.discard_part("state", prefix, &cursor).await?;
+                self.discard_part("state", which, &cursor).await?;
             discarded.jobs += removed;
             discarded.claimed += claimed;
             discarded.newest_token = discarded.newest_token.max(newest);
@@ -109,11 +145,11 @@ impl Queue {
     async fn discard_part(
         &self,
         what: &str,
-        prefix: &str,
+        which: Which<'_>,
         place: &str,
     ) -> Result<Part, QueueError> {
         let mut call = self.script(&scripts::DISCARD);
-        call.arg(what).arg(prefix).arg(place).arg(PART);
+        call.arg(what).arg(which.prefix).arg(place).arg(PART).arg(which.ids);
         self.run("discard jobs", Effort::UntilAnswered, &call).await
     }
 }

@@ -221,11 +221,12 @@ impl Queue {
         Ok(lines.iter().filter_map(|line| read_entry(&String::from_utf8_lossy(line))).collect())
     }
 
-    /// All that is known of these jobs; those that are gone are left out.
-    pub(crate) async fn states<Id: AsRef<[u8]>>(
-        &self,
-        ids: &[Id],
-    ) -> Result<Vec<JobState>, QueueError> {
+    /// Where these jobs are now, in their order; those that are finished or were never added are left
+    /// out.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub async fn states<Id: AsRef<[u8]>>(&self, ids: &[Id]) -> Result<Vec<JobState>, QueueError> {
         let (mut states, mut rest) = (Vec::new(), ids);
         while !rest.is_empty() {
             let mut call = self.script(&scripts::LOOK);

@@ -149,6 +149,16 @@ impl Keys {
         &self.names[7 + lane as usize]
     }
 
+    /// The set of the jobs of `lane` that workers hold.
+    pub(crate) fn claimed(&self, lane: Lane) -> &str {
+        &self.names[10 + lane as usize]
+    }
+
+    /// Where every job is.
+    pub(crate) fn state(&self) -> &str {
+        &self.names[2]
+    }
+
     /// The list that idle workers block on.
     pub(crate) fn wake(&self) -> &str {
         &self.names[3]
@@ -171,8 +181,10 @@ mod tests {
         for lane in Lane::ALL {
             assert_eq!(keys.ready(lane), format!("{{eyes:analyze}}:ready:{lane}"));
             assert_eq!(keys.scheduled(lane), format!("{{eyes:analyze}}:scheduled:{lane}"));
+            assert_eq!(keys.claimed(lane), format!("{{eyes:analyze}}:claimed:{lane}"));
         }
         assert_eq!(keys.first()[2], "{eyes:analyze}:state");
+        assert_eq!(keys.state(), "{eyes:analyze}:state");
         assert_eq!(keys.history(), "{eyes:analyze}:history");
         assert!(keys.all().iter().all(|key| key.starts_with("{eyes:analyze}:")));
     }

@@ -27,6 +27,7 @@ mod settings;
 mod settler;
 mod stats;
 mod steer;
+mod walk;
 
 pub use backend::{FleetBackend, Handle, WorkerOptions};
 pub use claim::{Claim, Ended, Lease, Settle, Settled};
@@ -45,3 +46,4 @@ pub use queue::{Queue, Reaped};
 pub use settings::QueueSettings;
 pub use stats::Stats;
 pub use steer::Mode;
+pub use walk::JobsPart;

@@ -5,6 +5,7 @@
 
 pub mod analyses;
 pub mod corrections;
+pub mod details;
 pub mod exports;
 pub mod faces;
 pub mod generations;

@@ -4,6 +4,8 @@
 //! PostgreSQL server (`postgres://user@host/postgres`), a new database there each (the server
 //! must be one that may be thrown away: they stay). The same stories hold on both.
 
+mod details;
+mod drift;
 mod exports;
 mod fencing;
 mod files;

@@ -8,9 +8,10 @@ use super::*;
 use crate::names::GenerationNumber;
 
 /// Every table; a new one must be looked at by a purge.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "analyses",
     "corrections",
+    "details",
     "exports",
     "faces",
     "generations",
@@ -46,6 +47,10 @@ async fn plant(story: &Story, library: &LibraryId, word: &str, images: usize) {
         let stored = catalog.store_analysis(library, &id, Revision(1), Fence(7), &seen);
         assert_eq!(stored.await.unwrap(), Stored::Stored);
     }
+    let detail = Detail { model: word.to_owned(), outcome: Ok(format!("a long {word}")) };
+    let first = image(&ids[0]);
+    let stored = catalog.store_detail(library, &first, Revision(1), Fence(8), &detail);
+    assert_eq!(stored.await.unwrap(), Stored::Stored);
     catalog.set_correction(library, &image(&ids[0]), "description", &json!(word)).await.unwrap();
     let face = |number| FaceRef { image: image(&ids[0]), face: number };
     let said = NewConstraint { kind: ConstraintKind::MustLink, a: face(0), b: face(1) };
@@ -103,7 +108,7 @@ async fn every_row_goes_and_no_other_librarys() {
     assert_eq!(rows(&story, &a).await, before);
     assert_eq!((purged.images, purged.analyses, purged.faces), (450, 450, 900));
     assert_eq!((purged.corrections, purged.persons, purged.constraints), (1, 1, 1));
-    assert_eq!((purged.generations, purged.exports, purged.events), (1, 1, 451));
+    assert_eq!((purged.generations, purged.exports, purged.events), (1, 1, 452));
     assert_eq!(story.catalog.begin_purge(&b).await.unwrap(), None);
     assert_eq!(story.catalog.half_purged().await.unwrap(), []);
 }

@@ -37,11 +37,13 @@ pub enum QueueName {
     Export,
     /// Generations to learn.
     Train,
+    /// Photos to describe in detail.
+    Detail,
 }
 
 impl QueueName {
     /// All queues, in the order of the fleet.
-    pub const ALL: [Self; 3] = [Self::Analyze, Self::Export, Self::Train];
+    pub const ALL: [Self; 4] = [Self::Analyze, Self::Export, Self::Train, Self::Detail];
 
     /// The name, as in Redis.
     pub fn as_str(self) -> &'static str {
@@ -49,6 +51,7 @@ impl QueueName {
             Self::Analyze => "analyze",
             Self::Export => "export",
             Self::Train => "train",
+            Self::Detail => "detail",
         }
     }
 }

@@ -4,7 +4,7 @@
 use fleetq::{JobState, Place};
 
 use super::super::args::QueueName;
-use crate::jobs::{ExportSnapshot, TrainGeneration, is_photo_job, read_job};
+use crate::jobs::{DescribeInDetail, ExportSnapshot, TrainGeneration, is_photo_job, read_job};
 
 /// Whether the queue can read its own record of the job. One that it cannot read shows as a dead job
 /// that never died.
@@ -18,6 +18,7 @@ pub(super) fn is_readable(name: QueueName, job: &JobState) -> bool {
         QueueName::Analyze => is_photo_job(&job.kind, &job.payload),
         QueueName::Export => read_job::<ExportSnapshot>(&job.kind, &job.payload).is_ok(),
         QueueName::Train => read_job::<TrainGeneration>(&job.kind, &job.payload).is_ok(),
+        QueueName::Detail => read_job::<DescribeInDetail>(&job.kind, &job.payload).is_ok(),
     }
 }
 
@@ -26,6 +27,9 @@ pub(super) fn step_for_unreadable(name: QueueName) -> String {
     match name {
         QueueName::Analyze => {
             "`eyefleet queue redrive analyze ID` gives the photo a new job".to_owned()
+        }
+        QueueName::Detail => {
+            "forget it with `eyefleet queue flush detail ID`: its photo is offered again".to_owned()
         }
         QueueName::Export | QueueName::Train => format!(
             "forget it with `eyefleet queue flush {name} ID`, then `eyefleet {name}` asks anew"

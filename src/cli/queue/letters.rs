@@ -164,7 +164,7 @@ fn why_left(name: QueueName, left: u64) -> String {
             "{left} of queue analyze cannot be brought back: the job cannot be read, and the \
              catalogue knows no photo that needs it; `eyefleet queue flush analyze ID` forgets it"
         ),
-        QueueName::Export | QueueName::Train => format!(
+        QueueName::Export | QueueName::Train | QueueName::Detail => format!(
             "{left} of queue {name} cannot be brought back: the job cannot be read; {}",
             step_for_unreadable(name)
         ),

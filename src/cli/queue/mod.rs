@@ -43,6 +43,7 @@ fn pick(client: &Client, name: QueueName) -> &Queue {
         QueueName::Analyze => &client.analyze,
         QueueName::Export => &client.export,
         QueueName::Train => &client.train,
+        QueueName::Detail => &client.detail,
     }
 }
 

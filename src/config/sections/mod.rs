@@ -8,8 +8,10 @@ mod analyze;
 mod database;
 mod export;
 mod log;
+mod ollama;
 mod paths;
 mod queue;
+mod reconcile;
 mod redis;
 mod run;
 mod serve;
@@ -32,7 +34,9 @@ pub(super) struct Raw {
     pub queue: queue::Queue,
     pub analyze: analyze::Analyze,
     pub vision: vision::Vision,
+    pub ollama: ollama::Ollama,
     pub watch: watch::Watch,
+    pub reconcile: reconcile::Reconcile,
     pub export: export::Export,
     pub train: train::Train,
     pub serve: serve::Serve,
@@ -48,7 +52,9 @@ impl Raw {
         self.queue.check(problems);
         self.analyze.check(problems);
         self.vision.check(problems);
+        self.ollama.check(problems);
         self.watch.check(problems);
+        self.reconcile.check(problems);
         self.export.check(problems);
         self.train.check(problems);
         self.run.check(problems);

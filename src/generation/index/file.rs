@@ -16,6 +16,39 @@ const VERSION: u32 = 1;
 /// More layers than any graph of 32-bit rows needs.
 const LAYERS_MAX: u32 = 32;
 
+/// Bytes before the vectors.
+pub(super) const HEADER_BYTES: u64 = 36;
+
+/// What stands before the vectors.
+pub(super) struct Header {
+    pub dim: u32,
+    pub count: u32,
+    pub layer_count: u32,
+    pub entry: u32,
+    pub id_bytes: u64,
+}
+
+impl Header {
+    /// Reads it from the beginning of a file of `size` bytes.
+    pub fn read(from: &mut impl Read, size: u64) -> Result<Self, IndexError> {
+        let mut from = Source { from, left: size };
+        if &from.array::<8>()? != MAGIC {
+            return Err(malformed("it does not begin as one"));
+        }
+        let version = from.number()?;
+        if version != VERSION {
+            return Err(malformed(format!("its version is {version}, not {VERSION}")));
+        }
+        Ok(Self {
+            dim: from.number()?,
+            count: from.number()?,
+            layer_count: from.number()?,
+            entry: from.number()?,
+            id_bytes: u64::from_le_bytes(from.array()?),
+        })
+    }
+}
+
 impl Index {
     /// Writes the index.
     ///
@@ -51,17 +84,8 @@ impl Index {
     /// # Errors
     /// The bytes are not a sound index, or reading fails.
     pub fn read(from: &mut impl Read, size: u64) -> Result<Self, IndexError> {
-        let mut from = Source { from, left: size };
-        if &from.array::<8>()? != MAGIC {
-            return Err(malformed("it does not begin as one"));
-        }
-        let version = from.number()?;
-        if version != VERSION {
-            return Err(malformed(format!("its version is {version}, not {VERSION}")));
-        }
-        let (dim, count) = (from.number()?, from.number()?);
-        let (layer_count, entry) = (from.number()?, from.number()?);
-        let id_bytes = u64::from_le_bytes(from.array()?);
+        let Header { dim, count, layer_count, entry, id_bytes } = Header::read(from, size)?;
+        let mut from = Source { from, left: size - HEADER_BYTES };
         let value_count = u64::from(dim) * u64::from(count);
         let vectors = from.floats(value_count)?;
         let id_ends = from.ends(u64::from(count))?;

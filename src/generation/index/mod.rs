@@ -7,7 +7,10 @@
 //! dim x 4 bytes a vector.
 
 mod file;
+mod listed;
 mod search;
+
+pub use listed::{Listed, list};
 
 use std::collections::BTreeMap;
 use std::io;

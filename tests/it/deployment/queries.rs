@@ -63,7 +63,9 @@ fn what_the_leader_counts_is_asked_of_the_leader() {
     for query in all_queries() {
         let narrowed = query.text.matches(OF_THE_LEADER).count();
         let counts = selectors(&query.text).into_iter().filter(|one| {
-            ["eyefleet_queue_", "eyefleet_catalog_"].iter().any(|start| one.name.starts_with(start))
+            ["eyefleet_queue_", "eyefleet_catalog_", "eyefleet_drift"]
+                .iter()
+                .any(|start| one.name.starts_with(start))
         });
         let counts = counts.count();
         if !query.place.contains("rules_test") {

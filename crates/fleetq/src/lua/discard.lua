@@ -1,5 +1,5 @@
--- Removes jobs whose id begins with a prefix, a bounded number in one call.
--- ARGV: what, prefix, where, limit. What and where:
+-- Removes jobs whose id begins with a prefix, or is one of those that are named, a bounded number in
+-- one call. ARGV: what, prefix, where, limit, then the ids, if any are named. What and where:
 --   ready    lane's letter and start, "u 500": that part of a lane;
 --   state    a cursor: jobs in every other place, their claims revoked;
 --   history  a start: that part of the history.
@@ -10,7 +10,14 @@ if wrong then return wrong end
 even_when_full()
 local what, prefix, where, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
+local named = nil
+for n = 5, #ARGV do
+  named = named or {}
+  named[ARGV[n]] = true
+end
+
 local function ours(id)
+  if named then return named[id] or false end
   return string.sub(id, 1, #prefix) == prefix
 end
 

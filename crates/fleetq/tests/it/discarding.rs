@@ -1,4 +1,4 @@
-//! Removing the jobs of one owner.
+//! Removing the jobs of one owner, and single ones.
 //! Failure: a job of the owner that stays anywhere, a job of another owner that goes, a worker that
 //! still settles what was taken from it, a removal that stops half-way.
 
@@ -79,6 +79,55 @@ async fn a_prefix_that_would_empty_the_queue_is_refused() {
     let error = queue.discard("").await.unwrap_err();
     assert!(matches!(error, QueueError::BadName { .. }), "{error}");
     assert_eq!(queue.depth().await.unwrap().unfinished(), 1);
+}
+
+#[tokio::test]
+async fn jobs_that_are_named_go_from_every_place_and_no_others() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    let mut line = server.raw().await;
+    let ids: Vec<String> = (0..600).map(|number| format!("look:{number}")).collect();
+    let jobs = ids.iter().enumerate().map(|(number, id)| in_lane(id.clone(), number));
+    queue.enqueue_many(jobs.collect()).await.unwrap();
+    let mut later = job("look:later");
+    later.delay = Some(Duration::from_hours(1));
+    queue.enqueue(later).await.unwrap();
+    let held = queue.claim("worker", 2).await.unwrap();
+    let dead = Settle::Dead { cause: "broke".to_owned(), chain: Vec::new() };
+    held[0].settle(dead).await.unwrap();
+    let ready = ids.iter().filter(|id| held.iter().all(|claim| claim.id != **id)).take(2);
+    let mut named: Vec<String> = ready.cloned().collect();
+    named.extend([&held[0].id, &held[1].id, "look:later", "look:none"].map(ToString::to_string));
+
+    let before = states(&mut line).await;
+    let discarded = queue.discard_ids(&named).await.unwrap();
+    assert_eq!((discarded.jobs, discarded.claimed), (5, 1), "{discarded:?}");
+    assert_one_place(&mut line).await;
+    let kept = before.into_iter().filter(|id| !named.contains(id)).collect();
+    assert_eq!(states(&mut line).await, kept);
+    assert_eq!(held[1].settle(Settle::Done).await.unwrap(), Settled::Stale);
+    assert_eq!(queue.discard_ids(&[]).await.unwrap().jobs, 0);
+    assert_eq!(states(&mut line).await, kept, "no name is not every name");
+}
+
+#[tokio::test]
+async fn a_walk_meets_every_job_wherever_it_is() {
+    let server = Server::start().await;
+    let queue = server.queue(QueueSettings::default()).await;
+    let ids: BTreeSet<String> = (0..700).map(|number| format!("look:{number}")).collect();
+    queue.enqueue_many(ids.iter().map(job).collect()).await.unwrap();
+    let held = queue.claim("worker", 3).await.unwrap();
+    let listed: BTreeSet<_> =
+        queue.claimed(3).await.unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!(listed, held.into_iter().map(|claim| claim.id).collect());
+    let (mut met, mut parts, mut cursor) = (BTreeSet::new(), 0, Some(0));
+    while let Some(from) = cursor {
+        let part = queue.jobs_part(from).await.unwrap();
+        met.extend(part.jobs.into_iter().map(|job| job.id));
+        (parts, cursor) = (parts + 1, part.next);
+    }
+    assert_eq!(met, ids);
+    assert!(parts > 1, "it was one look over everything");
 }
 
 #[tokio::test]
