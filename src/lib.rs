@@ -4,8 +4,9 @@
 //! work; `originals`, `vision`, `enrich` the way of one photo; `catalog` what must not be lost;
 //! `snapshot`, `learning`, `generation` what is learned from it; `board`, `follow`, `reconcile`,
 //! `relay` how processes stay of one mind; `search` and `serve` the answers; `config`,
-//! `telemetry`, `cli`, `supervise`, `doctor`, `demo` the product around it. See ARCHITECTURE.md.
+//! `telemetry`, `cli`, `supervise`, `doctor`, `backup`, `demo` the product around it. See ARCHITECTURE.md.
 
+pub mod backup;
 pub mod board;
 pub mod catalog;
 pub mod cli;

@@ -5,6 +5,8 @@
 //! | `catalog.sqlite` | the catalogue, where no DATABASE_URL names another |
 //! | `originals/<library>/` | photos that were added and had no other place |
 //! | `libraries/<library>/` | snapshots, generations and the readable files of a library; `.lock` |
+//! | `libraries/.backup-*` | links to what a running backup reads; `.backup.lock` |
+//! | `.restore/` | what a restore has unpacked and put aside, until it is done |
 //! | `redis/`, `run/`, `log/` | the private Redis, sockets and addresses, logs of `eyefleet up` |
 
 use std::path::{Path, PathBuf};

@@ -20,6 +20,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         dim: pack.manifest().postprocess.embedding.dim,
         train: client.config.auto_train.then(|| client.train.clone()),
         train_limit: client.config.export_limit,
+        skipped_max_share: client.config.export_skipped_max_share,
     };
     running.work::<ExportSnapshot>("export", client.export.clone(), 1, Arc::new(deps)).await?;
     running.end().await

@@ -66,7 +66,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         return cli::config(cli.config.as_deref(), command, cli.json);
     }
     let config = Config::load(cli.config.as_deref())?;
+    if !matches!(cli.command, Command::Restore(_) | Command::Doctor(_)) {
+        eyefleet::backup::refuse_unfinished(&config.data)?;
+    }
     match cli.command {
+        Command::Backup(args) => cli::backup(config, &args, cli.json).await,
+        Command::Restore(args) => cli::restore(config, &args, cli.json).await,
         Command::Run(args) => {
             eyefleet::telemetry::start_logging(&config, args.role.as_str())?;
             let process = process::Process::open(config, &args).await?;

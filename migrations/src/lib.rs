@@ -12,6 +12,7 @@ mod m20261122_000004_pinned_generations;
 mod m20261123_000005_ends_of_trainings;
 mod m20261123_000006_owners_word;
 mod m20261123_000007_details;
+mod m20261123_000008_export_since;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_ends_of_trainings::Change),
             Box::new(m20261123_000006_owners_word::Change),
             Box::new(m20261123_000007_details::Change),
+            Box::new(m20261123_000008_export_since::Change),
         ]
     }
 }

@@ -15,6 +15,7 @@
 //! | `{ns}:events` | channel | events of the outbox, JSON | not stored |
 
 mod forget;
+mod restored;
 mod watch;
 
 use std::collections::BTreeMap;

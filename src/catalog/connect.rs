@@ -40,7 +40,7 @@ const READERS_MAX: u32 = 4;
 /// Connections of one process to PostgreSQL.
 const POSTGRES_CONNECTIONS_MAX: u32 = 8;
 /// The key of PostgreSQL's advisory lock under which the schema changes: "eyefleet" in bytes.
-const MIGRATION_LOCK: i64 = 0x6579_6566_6c65_6574;
+pub(super) const MIGRATION_LOCK: i64 = 0x6579_6566_6c65_6574;
 
 /// The ways into one database.
 pub struct Pools {

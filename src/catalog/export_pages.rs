@@ -1,18 +1,24 @@
 //! What goes into a snapshot, page by page.
 //!
 //! What must stay true: rows come in the byte order of their image ids, whatever is written
-//! meanwhile; only analyzed images that are not removed come, each with the owner's corrections.
+//! meanwhile; only analyzed images that are not removed come, each with the owner's corrections; a
+//! page is one moment, so that what does not fit together in it is damage and no race; a damaged row
+//! is counted and left out, and the others come.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::columns::{Row, time_text};
 use super::entities::{analyses, images, stages};
 use super::images::{corrections_of, faces_of};
-use super::{Analysis, Catalog, Correction, Face, ROWS_MAX, Result, Stage, StageState};
+use super::{
+    Analysis, Catalog, CatalogError, Correction, Face, ROWS_MAX, Result, Stage, StageState,
+};
 use crate::names::{ImageId, LibraryId, RelativePath, Revision};
 
 /// An analyzed image with everything that an export needs of it.
@@ -40,21 +46,63 @@ pub struct ExportRow {
 
 /// The oldest image that an export of the newest N still takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportBound {
+struct ExportBound {
     created_at: Timestamp,
     image: ImageId,
 }
 
+/// Which images an export takes; all of them by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExportScope {
+    bound: Option<ExportBound>,
+    /// Only those whose analysis or corrections were written since.
+    since: Option<Timestamp>,
+}
+
+/// The next images of an export.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExportPage {
+    /// Those that can be read, by id.
+    pub rows: Vec<ExportRow>,
+    /// How many cannot be, by reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+    /// The id after which the next page begins; `None` after the last.
+    pub last: Option<String>,
+}
+
+/// Why an image cannot be exported.
+const NO_ANALYSIS: &str = "its analysis is missing";
+const OTHER_REVISION: &str = "its analysis is of another revision";
+
 impl Catalog {
+    /// What an export takes of the `newest` so many most recently recorded images that were analyzed
+    /// or corrected `since`; without them, everything.
+    ///
+    /// # Errors
+    /// A failure of the database, or a damaged row.
+    pub async fn export_scope(
+        &self,
+        library: &LibraryId,
+        newest: Option<u64>,
+        since: Option<Timestamp>,
+    ) -> Result<ExportScope> {
+        let mut scope = ExportScope { bound: None, since };
+        if let Some(newest) = newest {
+            scope.bound = self.export_bound(library, &scope, newest).await?;
+        }
+        Ok(scope)
+    }
+
     /// Where an export of the `newest` most recently recorded images ends. `None`: there are no
     /// more than that, all of them come. Of two recorded in the same moment, the greater id is
     /// the newer.
     ///
     /// # Errors
     /// A failure of the database, or a damaged row.
-    pub async fn export_bound(
+    async fn export_bound(
         &self,
         library: &LibraryId,
+        scope: &ExportScope,
         newest: u64,
     ) -> Result<Option<ExportBound>> {
         if newest == 0 {
@@ -63,7 +111,7 @@ impl Catalog {
             return Ok(Some(ExportBound { created_at: Timestamp::MAX, image }));
         }
         let found = images::Entity::find()
-            .filter(analyzed(library))
+            .filter(analyzed(library, scope.since))
             .order_by_desc(images::Column::CreatedAt)
             .order_by_desc(images::Column::Image)
             .offset(newest - 1)
@@ -76,115 +124,154 @@ impl Catalog {
         Ok(Some(ExportBound { created_at, image: row.name(model.image.clone())? }))
     }
 
-    /// The next analyzed images by id, after `after`, within `bound`. An empty page is the end.
+    /// The next analyzed images by id, after `after`, within `scope`.
     ///
     /// # Errors
-    /// A failure of the database, or a damaged row.
+    /// A failure of the database.
     pub async fn export_page(
         &self,
         library: &LibraryId,
-        bound: Option<&ExportBound>,
-        after: Option<&ImageId>,
-        limit: u64,
-    ) -> Result<Vec<ExportRow>> {
-        let after = after.map(ImageId::as_str);
-        let mut rows = self.next_analyzed(library, bound, after, limit).await?;
-        while let Some(last) = rows.last() {
-            let last = last.image.clone();
-            let page = self.complete(library, rows).await?;
-            if !page.is_empty() {
-                return Ok(page);
-            }
-            // Every image of this page was changed or removed just now: the end is further on.
-            rows = self.next_analyzed(library, bound, Some(&last), limit).await?;
-        }
-        Ok(Vec::new())
-    }
-
-    async fn next_analyzed(
-        &self,
-        library: &LibraryId,
-        bound: Option<&ExportBound>,
+        scope: &ExportScope,
         after: Option<&str>,
         limit: u64,
-    ) -> Result<Vec<images::Model>> {
-        let mut page = images::Entity::find()
-            .filter(analyzed(library))
-            .order_by_asc(images::Column::Image)
-            .limit(limit);
-        if let Some(after) = after {
-            page = page.filter(images::Column::Image.gt(after));
+    ) -> Result<ExportPage> {
+        let moment = self.begin_reading().await?;
+        let models = next_analyzed(&moment, library, scope, after, limit).await?;
+        let last = models.last().map(|model| model.image.clone());
+        let mut page = ExportPage { last, ..ExportPage::default() };
+        if let Some(seen) = may_be_damaged(Seen::of(&moment, library, &ids(&models)).await)? {
+            page.take(models, seen);
+            return Ok(page);
         }
-        if let Some(bound) = bound {
-            let time = time_text(bound.created_at);
-            page = page.filter(
-                Condition::any().add(images::Column::CreatedAt.gt(time.as_str())).add(
-                    Condition::all()
-                        .add(images::Column::CreatedAt.eq(time.as_str()))
-                        .add(images::Column::Image.gte(bound.image.as_str())),
-                ),
-            );
-        }
-        Ok(page.all(&self.read).await?)
-    }
-
-    /// Adds to each image what else an export needs of it.
-    async fn complete(
-        &self,
-        library: &LibraryId,
-        rows: Vec<images::Model>,
-    ) -> Result<Vec<ExportRow>> {
-        let ids: Vec<String> = rows.iter().map(|row| row.image.clone()).collect();
-        let mut analyses = self.analyses_of(library, &ids).await?;
-        let mut faces = faces_of(&self.read, library, &ids).await?;
-        let mut corrections = corrections_of(&self.read, library, &ids).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for model in rows {
-            // A new upload or a removal may come between the queries: then the image is not
-            // analyzed any more and this export leaves it out.
-            let Some(analysis) = analyses.remove(&model.image) else { continue };
-            if analysis.revision.0 != model.revision {
-                continue;
+        // Some row among them does not read: one by one, so that it costs itself and no other.
+        for model in models {
+            let image = [model.image.clone()];
+            match may_be_damaged(Seen::of(&moment, library, &image).await)? {
+                Some(seen) => page.take(vec![model], seen),
+                None => page.skip("a row of it is damaged", &model.image),
             }
-            let row = Row { table: "images", library: &model.library, key: &model.image };
-            found.push(ExportRow {
-                image: row.name(model.image.clone())?,
-                path: row.name(model.path.clone())?,
-                revision: Revision(model.revision),
-                width: model.width.map(|width| row.number(width)).transpose()?,
-                height: model.height.map(|height| row.number(height)).transpose()?,
-                created_at: row.time(&model.created_at)?,
-                analysis,
-                faces: faces.remove(&model.image).unwrap_or_default(),
-                corrections: corrections.remove(&model.image).unwrap_or_default(),
-            });
         }
-        Ok(found)
+        Ok(page)
     }
+}
 
-    async fn analyses_of(
-        &self,
+async fn next_analyzed(
+    moment: &DatabaseTransaction,
+    library: &LibraryId,
+    scope: &ExportScope,
+    after: Option<&str>,
+    limit: u64,
+) -> Result<Vec<images::Model>> {
+    let mut page = images::Entity::find()
+        .filter(analyzed(library, scope.since))
+        .order_by_asc(images::Column::Image)
+        .limit(limit);
+    if let Some(after) = after {
+        page = page.filter(images::Column::Image.gt(after));
+    }
+    if let Some(bound) = &scope.bound {
+        let time = time_text(bound.created_at);
+        page = page.filter(
+            Condition::any().add(images::Column::CreatedAt.gt(time.as_str())).add(
+                Condition::all()
+                    .add(images::Column::CreatedAt.eq(time.as_str()))
+                    .add(images::Column::Image.gte(bound.image.as_str())),
+            ),
+        );
+    }
+    Ok(page.all(moment).await?)
+}
+
+fn ids(models: &[images::Model]) -> Vec<String> {
+    models.iter().map(|model| model.image.clone()).collect()
+}
+
+/// `None` where a row does not read; a database that is away is another matter.
+fn may_be_damaged<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(CatalogError::Corrupt { .. } | CatalogError::Query { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an export needs of images beside their own rows.
+struct Seen {
+    analyses: HashMap<String, Analysis>,
+    faces: HashMap<String, Vec<Face>>,
+    corrections: HashMap<String, Vec<Correction>>,
+}
+
+impl Seen {
+    async fn of(
+        moment: &DatabaseTransaction,
         library: &LibraryId,
         images: &[String],
-    ) -> Result<HashMap<String, Analysis>> {
+    ) -> Result<Self> {
         let mut found = HashMap::with_capacity(images.len());
         for images in images.chunks(ROWS_MAX) {
             let rows = analyses::Entity::find()
                 .filter(analyses::Column::Library.eq(library.as_str()))
                 .filter(analyses::Column::Image.is_in(images))
-                .all(&self.read)
+                .all(moment)
                 .await?;
             for row in rows {
                 found.insert(row.image.clone(), Analysis::read(&row)?);
             }
         }
-        Ok(found)
+        Ok(Self {
+            analyses: found,
+            faces: faces_of(moment, library, images).await?,
+            corrections: corrections_of(moment, library, images).await?,
+        })
     }
 }
 
-/// Images of the library that are not removed and whose vector is done.
-fn analyzed(library: &LibraryId) -> Condition {
+impl ExportPage {
+    fn skip(&mut self, reason: &'static str, image: &str) {
+        tracing::warn!(image, reason, "an image is left out of the export");
+        *self.skipped.entry(reason).or_default() += 1;
+    }
+
+    fn take(&mut self, models: Vec<images::Model>, mut seen: Seen) {
+        for model in models {
+            match seen.row(&model) {
+                Ok(Ok(row)) => self.rows.push(row),
+                Ok(Err(reason)) => self.skip(reason, &model.image),
+                Err(_) => self.skip("its row is damaged", &model.image),
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// The image as it is exported, or why it is not.
+    fn row(&mut self, model: &images::Model) -> Result<Result<ExportRow, &'static str>> {
+        let Some(analysis) = self.analyses.remove(&model.image) else {
+            return Ok(Err(NO_ANALYSIS));
+        };
+        if analysis.revision.0 != model.revision {
+            return Ok(Err(OTHER_REVISION));
+        }
+        let row = Row { table: "images", library: &model.library, key: &model.image };
+        Ok(Ok(ExportRow {
+            image: row.name(model.image.clone())?,
+            path: row.name(model.path.clone())?,
+            revision: Revision(model.revision),
+            width: model.width.map(|width| row.number(width)).transpose()?,
+            height: model.height.map(|height| row.number(height)).transpose()?,
+            created_at: row.time(&model.created_at)?,
+            analysis,
+            faces: self.faces.remove(&model.image).unwrap_or_default(),
+            corrections: self.corrections.remove(&model.image).unwrap_or_default(),
+        }))
+    }
+}
+
+/// Images of the library that are not removed and whose vector is done, and was written `since`.
+fn analyzed(library: &LibraryId, since: Option<Timestamp>) -> Condition {
     Condition::all()
+        .add_option(since.map(|since| Expr::exists(written(library, since))))
         .add(images::Column::Library.eq(library.as_str()))
         .add(images::Column::RemovedAt.is_null())
         .add(Expr::exists(embedded(library)))
@@ -200,5 +287,18 @@ fn embedded(library: &LibraryId) -> SelectStatement {
         .and_where(of_image)
         .and_where(stages::Column::Stage.eq(Stage::Embed.as_str()))
         .and_where(stages::Column::State.eq(StageState::Done.as_str()))
+        .to_owned()
+}
+
+fn written(library: &LibraryId, since: Timestamp) -> SelectStatement {
+    let of_image = Expr::col((analyses::Entity, analyses::Column::Image))
+        .equals((images::Entity, images::Column::Image));
+    Query::select()
+        .expr(Expr::value(1))
+        .from(analyses::Entity)
+        .and_where(Expr::col((analyses::Entity, analyses::Column::Library)).eq(library.as_str()))
+        .and_where(of_image)
+        // A correction moves it as well.
+        .and_where(analyses::Column::StoredAt.gte(time_text(since)))
         .to_owned()
 }

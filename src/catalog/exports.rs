@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::columns::{Row, json_text, plain, signed, unsigned};
+use super::columns::{Row, json_text, plain, signed, time_text, unsigned};
 use super::entities::exports::{ActiveModel, Column, Entity, Model};
 use super::words::words;
 use super::{Catalog, Result, Stored, libraries};
@@ -37,6 +37,8 @@ pub struct Export {
     pub skipped: BTreeMap<String, u64>,
     /// How many images were asked for; `None` for all.
     pub limit: Option<u64>,
+    /// Only what was analyzed or corrected since; `None` for all.
+    pub since: Option<Timestamp>,
     /// What became of it.
     pub state: ExportState,
     /// Why it failed.
@@ -50,7 +52,8 @@ pub struct Export {
 }
 
 impl Catalog {
-    /// Records that an export begins. Those that older tokens left running are given up.
+    /// Records that an export of everything or of the newest so many begins; see
+    /// [`Catalog::begin_export_since`].
     ///
     /// # Errors
     /// `UnknownLibrary`, or a failure of the database.
@@ -60,6 +63,21 @@ impl Catalog {
         fence: Fence,
         export: &str,
         limit: Option<u64>,
+    ) -> Result<Stored> {
+        self.begin_export_since(library, fence, export, limit, None).await
+    }
+
+    /// Records that an export begins. Those that older tokens left running are given up.
+    ///
+    /// # Errors
+    /// `UnknownLibrary`, or a failure of the database.
+    pub async fn begin_export_since(
+        &self,
+        library: &LibraryId,
+        fence: Fence,
+        export: &str,
+        limit: Option<u64>,
+        since: Option<Timestamp>,
     ) -> Result<Stored> {
         let change = self.begin().await?;
         let now = self.now_text();
@@ -94,6 +112,7 @@ impl Catalog {
             images: Set(0),
             skipped: Set("{}".to_owned()),
             limit_rows: Set(limit.map(signed)),
+            since: Set(since.map(time_text)),
             state: Set(ExportState::Running.as_str().to_owned()),
             reason: Set(None),
             fence: Set(fence.0),
@@ -219,6 +238,7 @@ impl Export {
             images: unsigned(model.images),
             skipped: row.json(&model.skipped)?,
             limit: model.limit_rows.map(unsigned),
+            since: row.time_if(model.since.as_deref())?,
             state: row.name(model.state.clone())?,
             reason: model.reason.clone(),
             fence: Fence(model.fence),

@@ -1,14 +1,19 @@
 //! The words of the command line.
 
+mod backup;
+mod export;
 mod generations;
 mod owner;
 mod queue;
 mod reprocess;
+mod since;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use backup::{BackupArgs, RestoreArgs};
+pub use export::{ExportArgs, Limit};
 pub use generations::{
     GenerationsArgs, GenerationsCommand, GenerationsDiffArgs, GenerationsListArgs,
 };
@@ -17,7 +22,8 @@ pub use queue::{
     Cap, QueueArgs, QueueCapArgs, QueueCommand, QueueDeadArgs, QueueDrainArgs, QueueFlushArgs,
     QueueName, QueueRedriveArgs, QueueShowArgs, QueueStatusArgs, WhichDead,
 };
-pub use reprocess::{ReprocessArgs, Since, StageName};
+pub use reprocess::{ReprocessArgs, StageName};
+pub use since::Since;
 
 use crate::names::{ImageId, LibraryId};
 
@@ -66,6 +72,10 @@ pub enum Command {
     Search(SearchArgs),
     /// List what was learned, compare it, go back to it.
     Generations(GenerationsArgs),
+    /// Write catalogue, snapshots and what was learned into one file, while the fleet works.
+    Backup(BackupArgs),
+    /// Put back what a backup holds, verified first; no fleet may run meanwhile.
+    Restore(RestoreArgs),
     /// Look for what is wrong with Redis, database, volume, runtime and packs, and say what mends it.
     Doctor(DoctorArgs),
     /// Pause, resume and drain queues, look at their jobs, bring dead ones back or forget them.
@@ -221,39 +231,6 @@ pub struct ShowArgs {
     pub library: LibraryId,
 }
 
-/// `eyefleet export`.
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    /// The newest so many images, or `all` (default: export.limit). An export of another size is not
-    /// learned from by itself: `eyefleet train` does.
-    #[arg(long, value_parser = limit, value_name = "N|all")]
-    pub limit: Option<Limit>,
-    /// Library in question.
-    #[arg(long, default_value = "main")]
-    pub library: LibraryId,
-    /// Wait until it is written.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-/// A number of rows or all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    /// Everything.
-    All,
-    /// The newest so many.
-    Rows(u64),
-}
-
-fn limit(text: &str) -> Result<Limit, String> {
-    match text.parse() {
-        Ok(0) => Err("an export of 0 images is none: give a number from 1, or all".to_owned()),
-        Ok(rows) => Ok(Limit::Rows(rows)),
-        Err(_) if text == "all" => Ok(Limit::All),
-        Err(_) => Err("give a number from 1, or all".to_owned()),
-    }
-}
-
 /// `eyefleet train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
@@ -324,15 +301,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_limit_is_a_number_or_all() {
-        assert_eq!(limit("all"), Ok(Limit::All));
-        assert_eq!(limit("12"), Ok(Limit::Rows(12)));
-        for bad in ["0", "-1", "none", ""] {
-            assert!(limit(bad).is_err(), "{bad:?}");
-        }
     }
 
     #[test]

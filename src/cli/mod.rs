@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod add;
 pub mod args;
+mod backup;
 mod client;
 mod correct;
 mod doctor;
@@ -87,6 +88,8 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
         | Command::Up(_)
         | Command::Demo(_)
         | Command::Doctor(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Config(_)
         | Command::Completions { .. } => {
             anyhow::bail!("this command is not one of a client")
@@ -95,6 +98,7 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
 }
 
 pub use add::{Added, add_files};
+pub use backup::{backup, restore};
 pub use doctor::doctor;
 pub use export::export_and_wait;
 pub use follow_folder::follow_folder;

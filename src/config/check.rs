@@ -52,6 +52,7 @@ pub(super) fn check(
         reconcile_every: Duration::from_secs(raw.reconcile.every_seconds),
         export_limit: raw.export.rows(),
         export_schedule: Timetable::parse(&raw.export.schedule).ok(),
+        export_skipped_max_share: raw.export.skipped_max_share,
         auto_train: raw.train.auto,
         train_delay: Duration::from_secs(raw.train.delay_seconds),
         train_after_images: raw.train.after_images,

@@ -82,6 +82,8 @@ pub struct Config {
     pub export_limit: Option<u64>,
     /// When snapshots are written in any case.
     pub export_schedule: Option<Timetable>,
+    /// Share of unusable images above which an export fails, 0 to 1.
+    pub export_skipped_max_share: f64,
     /// Whether libraries learn by themselves.
     pub auto_train: bool,
     /// Time without new photos, and after the start, before a library learns.

@@ -15,6 +15,8 @@ mod queues;
 mod redis;
 mod volume;
 
+pub use processes::roles_on;
+
 use std::future::Future;
 use std::time::Duration;
 

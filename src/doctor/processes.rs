@@ -105,6 +105,11 @@ fn pids() -> Vec<u32> {
     names.filter_map(|name| name.to_str()?.parse().ok()).collect()
 }
 
+/// The roles that work on `data` on this machine, each with its process id.
+pub fn roles_on(data: &Path) -> Vec<String> {
+    roles(data).iter().map(|role| format!("{} (pid {})", role.name, role.pid)).collect()
+}
+
 fn roles(data: &Path) -> Vec<Role> {
     let mut found = Vec::new();
     for pid in pids() {

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::left_out::{self, too_much};
 use super::{Attempt, Budget, Done, Job, JobError, Origin, Source, TrainGeneration};
-use crate::catalog::{Catalog, ExportRow, Stored};
+use crate::catalog::{Catalog, CatalogError, ExportPage, ExportRow, Stage, StageState, Stored};
 use crate::clock::Clock;
 use crate::fate::Fate;
 use crate::library_lock::{self, LibraryLock};
@@ -36,6 +38,9 @@ pub struct ExportSnapshot {
     /// The newest so many images; all without it.
     #[serde(default)]
     pub limit: Option<u64>,
+    /// Only those that were analyzed or corrected since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Tells apart requests of the same library.
     pub request: String,
 }
@@ -72,6 +77,8 @@ pub struct ExportDeps {
     /// The rows of exports that are learned from by themselves. One of another size was asked for by
     /// hand, and a library must not unlearn the rest because of it.
     pub train_limit: Option<u64>,
+    /// Share of the images that cannot be used above which an export fails, 0 to 1.
+    pub skipped_max_share: f64,
 }
 
 impl Job for ExportSnapshot {
@@ -85,7 +92,7 @@ impl Job for ExportSnapshot {
         let lock = library_lock::hold(&deps.catalog, &deps.data, &self.library).await?;
         let id = SnapshotId::new(deps.clock.now(), attempt.fence);
         if let Stored::Superseded(why) =
-            deps.catalog.begin_export(&self.library, attempt.fence, id.as_str(), self.limit).await?
+            self.begin(&deps.catalog, attempt.fence, id.as_str()).await?
         {
             return Err(JobError::superseded(why));
         }
@@ -118,6 +125,7 @@ impl Job for ExportSnapshot {
         tracing::info!(library = %self.library, snapshot = %id, images = manifest.images, "Export finished");
         if let Some(queue) = &deps.train
             && self.limit == deps.train_limit
+            && self.since.is_none()
         {
             self.ask_for_training(queue, id, attempt).await;
         }
@@ -138,7 +146,7 @@ impl Job for ExportSnapshot {
             row.export
         } else {
             let id = SnapshotId::new(deps.clock.now(), fence).as_str().to_owned();
-            let begun = catalog.begin_export(&self.library, fence, &id, self.limit).await?;
+            let begun = self.begin(catalog, fence, &id).await?;
             if let Stored::Superseded(why) = begun {
                 return Err(JobError::superseded(why));
             }
@@ -151,6 +159,16 @@ impl Job for ExportSnapshot {
 }
 
 impl ExportSnapshot {
+    async fn begin(
+        &self,
+        catalog: &Catalog,
+        fence: Fence,
+        export: &str,
+    ) -> Result<Stored, CatalogError> {
+        let (library, limit, since) = (&self.library, self.limit, self.since);
+        catalog.begin_export_since(library, fence, export, limit, since).await
+    }
+
     /// The export stands whatever comes of this: the leader's schedule asks for the training of a
     /// snapshot that nobody has learned from.
     async fn ask_for_training(
@@ -189,7 +207,7 @@ impl ExportSnapshot {
     ) -> Result<SnapshotManifest, JobError> {
         let folder = volume::library_dir(&deps.data, &self.library);
         // The writer blocks on the disk; pages cross a channel of one, so memory stays bounded.
-        let (pages, incoming) = tokio::sync::mpsc::channel::<Vec<ExportRow>>(1);
+        let (pages, incoming) = tokio::sync::mpsc::channel::<ExportPage>(1);
         let writer = Writing {
             folder,
             data: deps.data.clone(),
@@ -199,6 +217,7 @@ impl ExportSnapshot {
             dim: deps.dim,
             clock: deps.clock.clone(),
             fence,
+            skipped_max_share: deps.skipped_max_share,
             _lock: Arc::clone(lock),
         };
         let writing = tokio::task::spawn_blocking(move || writer.write(incoming));
@@ -217,28 +236,36 @@ impl ExportSnapshot {
     async fn feed(
         &self,
         deps: &ExportDeps,
-        pages: tokio::sync::mpsc::Sender<Vec<ExportRow>>,
+        pages: tokio::sync::mpsc::Sender<ExportPage>,
     ) -> Result<(), JobError> {
-        let bound = match self.limit {
-            Some(limit) => deps.catalog.export_bound(&self.library, limit).await?,
-            None => None,
-        };
-        let mut after = None;
+        let (catalog, library) = (&deps.catalog, &self.library);
+        let scope = catalog.export_scope(library, self.limit, self.since).await?;
+        let mut after: Option<String> = None;
         loop {
-            let page = deps
-                .catalog
-                .export_page(&self.library, bound.as_ref(), after.as_ref(), PAGE)
-                .await?;
-            let Some(last) = page.last() else {
-                // An empty page is the sign that the feed is complete.
-                let _the_writer_failed = pages.send(Vec::new()).await;
-                return Ok(());
-            };
-            after = Some(last.image.clone());
-            if pages.send(page).await.is_err() {
+            let page = catalog.export_page(library, &scope, after.as_deref(), PAGE).await?;
+            after.clone_from(&page.last);
+            let is_last = page.last.is_none();
+            let page = if is_last { self.never_analyzed(catalog).await? } else { page };
+            if pages.send(page).await.is_err() || is_last {
                 return Ok(());
             }
         }
+    }
+
+    /// The last page, the one without an end: how many images an export of everything has not taken
+    /// because they are not analyzed.
+    async fn never_analyzed(&self, catalog: &Catalog) -> Result<ExportPage, JobError> {
+        let mut page = ExportPage::default();
+        if self.limit.is_none() && self.since.is_none() {
+            let counts = catalog.counts(&self.library).await?;
+            let of = |state| counts.of(Stage::Embed, state);
+            page.skipped = [
+                (left_out::WAITING, of(StageState::Waiting)),
+                (left_out::FAILED, of(StageState::Failed)),
+            ]
+            .into();
+        }
+        Ok(page)
     }
 }
 
@@ -252,6 +279,7 @@ struct Writing {
     dim: usize,
     clock: Clock,
     fence: Fence,
+    skipped_max_share: f64,
     /// This thread may outlive the job that began it.
     _lock: Arc<LibraryLock>,
 }
@@ -260,7 +288,7 @@ impl Writing {
     /// `None` where the feed broke off: half a snapshot is not published.
     fn write(
         self,
-        mut pages: tokio::sync::mpsc::Receiver<Vec<ExportRow>>,
+        mut pages: tokio::sync::mpsc::Receiver<ExportPage>,
     ) -> Result<Option<SnapshotManifest>, SnapshotError> {
         // First, so that what a killed export left behind does not fill the disk for ever.
         snapshot::collect(&self.folder, SNAPSHOTS_KEPT, &[], self.fence)?;
@@ -273,15 +301,21 @@ impl Writing {
             self.clock.now(),
         )?;
         loop {
-            match pages.blocking_recv() {
-                Some(page) if page.is_empty() => break,
-                Some(page) => {
-                    for row in page {
-                        push(&mut writer, row, &self.space)?;
-                    }
+            let Some(page) = pages.blocking_recv() else { return Ok(None) };
+            for (reason, images) in page.skipped {
+                if images > 0 {
+                    writer.skip_many(reason, images);
                 }
-                None => return Ok(None),
             }
+            for row in page.rows {
+                push(&mut writer, row, &self.space)?;
+            }
+            if page.last.is_none() {
+                break;
+            }
+        }
+        if let Some(why) = too_much(writer.so_far(), self.skipped_max_share) {
+            return Err(SnapshotError::TooMuchLeftOut { id: self.id.to_string(), why });
         }
         let manifest = writer.finish(self.clock.now())?;
         let folder = snapshot::path_of(&self.folder, &self.id);
@@ -308,7 +342,7 @@ fn push(writer: &mut SnapshotWriter, row: ExportRow, space: &SpaceId) -> Result<
     let analysis = row.analysis;
     if analysis.space != *space {
         // Vectors of different spaces are never compared; a later analysis brings this one back.
-        writer.skip("analyzed by another pack");
+        writer.skip(left_out::OTHER_PACK);
         return Ok(());
     }
     let (faces, vectors): (Vec<_>, Vec<_>) = row
@@ -342,7 +376,14 @@ fn push(writer: &mut SnapshotWriter, row: ExportRow, space: &SpaceId) -> Result<
     for correction in row.corrections {
         correct(&mut image, &correction.field, correction.value);
     }
-    writer.push(image, Some(&analysis.embedding), &vectors)
+    match writer.push(image, Some(&analysis.embedding), &vectors) {
+        Err(SnapshotError::BadRow { image, why }) => {
+            tracing::warn!(image, why, "an image is left out of the export");
+            writer.skip("its row cannot be written");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// The owner's word replaces the models'. Fields that a snapshot does not hold change nothing.
@@ -368,7 +409,15 @@ mod tests {
         assert_eq!(serde_json::to_string(&job).unwrap(), text);
         let all: ExportSnapshot =
             serde_json::from_str(r#"{"library":"main","request":"r1"}"#).unwrap();
-        assert_eq!(all.limit, None);
+        assert_eq!((all.limit, all.since), (None, None));
+        let text =
+            r#"{"library":"main","limit":null,"since":"2026-11-22T13:15:00Z","request":"r1"}"#;
+        let since: ExportSnapshot = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&since).unwrap(), text);
+    }
+
+    fn export_of_all(library: &LibraryId) -> ExportSnapshot {
+        ExportSnapshot { library: library.clone(), limit: None, since: None, request: "r".into() }
     }
 
     #[tokio::test]
@@ -386,8 +435,9 @@ mod tests {
             dim: 4,
             train: None,
             train_limit: None,
+            skipped_max_share: 0.2,
         };
-        let job = ExportSnapshot { library: library.clone(), limit: None, request: "r".into() };
+        let job = export_of_all(&library);
         let attempt = |fence| Attempt {
             fence: Fence(fence),
             failed_before: 2,
@@ -403,5 +453,95 @@ mod tests {
         assert_eq!(exports[0].fence, Fence(7));
         let error = job.give_up(&deps, &attempt(6), "older").await.unwrap_err();
         assert_eq!(error.fate, Fate::Superseded, "{error}");
+    }
+
+    /// Four analyzed images and one that waits.
+    async fn library_of_four(data: &std::path::Path) -> Catalog {
+        use crate::catalog::{NewAnalysis, Outcome, Upload};
+        use crate::names::{ImageId, RelativePath, Revision};
+        let url = format!("sqlite://{}", data.join("catalog.sqlite").display());
+        let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+        let library = LibraryId::main();
+        catalog.ensure_library(&library, data).await.unwrap();
+        for id in ["a", "b", "c", "d", "waits"] {
+            let image = ImageId::new(id).unwrap();
+            let upload = Upload {
+                image: image.clone(),
+                path: RelativePath::new(id).unwrap(),
+                bytes: None,
+                content_hash: None,
+                stamp: None,
+                source: "test".to_owned(),
+            };
+            catalog.record_uploads(&library, &[upload]).await.unwrap();
+            if id == "waits" {
+                continue;
+            }
+            let new = NewAnalysis {
+                width: 1,
+                height: 1,
+                content_hash: None,
+                space: SpaceId::new("00112233aabbccdd").unwrap(),
+                embedding: vec![1.0, 0.0, 0.0, 0.0],
+                pack: "p@1".to_owned(),
+                tags: Vec::new(),
+                categories: Vec::new(),
+                description: None,
+                detailed_description: None,
+                enriched: None,
+                faces: None,
+                outcomes: vec![Outcome::done(Stage::Embed)],
+                event: None,
+            };
+            let stored =
+                catalog.store_analysis(&library, &image, Revision(1), Fence(1), &new).await;
+            assert_eq!(stored.unwrap(), Stored::Stored);
+        }
+        catalog
+    }
+
+    #[tokio::test]
+    async fn more_damage_than_the_share_fails_the_export_and_less_is_counted() {
+        use sea_orm::ConnectionTrait;
+        let data = tempfile::tempdir().unwrap();
+        let catalog = library_of_four(data.path()).await;
+        let url = format!("sqlite://{}", data.path().join("catalog.sqlite").display());
+        let damage = sea_orm::Database::connect(url).await.unwrap();
+        damage.execute_unprepared("DELETE FROM analyses WHERE image = 'c'").await.unwrap();
+        damage.close().await.unwrap();
+        let library = LibraryId::main();
+        let deps = |skipped_max_share| ExportDeps {
+            catalog: catalog.clone(),
+            clock: Clock::system(),
+            data: data.path().to_owned(),
+            space: SpaceId::new("00112233aabbccdd").unwrap(),
+            dim: 4,
+            train: None,
+            train_limit: None,
+            skipped_max_share,
+        };
+        let attempt = |fence| Attempt {
+            fence: Fence(fence),
+            failed_before: 0,
+            request: "r".into(),
+            traceparent: None,
+        };
+        let job = export_of_all(&library);
+        let error = job.run(&deps(0.2), &attempt(7)).await.unwrap_err();
+        assert_eq!(error.fate, Fate::Permanent);
+        for words in ["1 of 4 images (25 %)", "1 its analysis is missing", "eyefleet doctor"] {
+            assert!(error.message.contains(words), "{error}");
+        }
+        let folder = volume::library_dir(data.path(), &library);
+        assert_eq!(snapshot::list(&folder).unwrap(), [], "half a library was published");
+        let failed = catalog.exports(&library, 9).await.unwrap().remove(0);
+        assert_eq!(failed.state, crate::catalog::ExportState::Failed);
+        assert_eq!(failed.reason, Some(error.message));
+
+        assert_eq!(job.run(&deps(0.25), &attempt(8)).await.unwrap(), Done::Finished);
+        let done = catalog.latest_export(&library).await.unwrap().unwrap();
+        let counted = [("its analysis is missing", 1), ("not analyzed yet", 1)];
+        let counted = counted.map(|(reason, count)| (reason.to_owned(), count));
+        assert_eq!((done.images, done.skipped), (3, counted.into()));
     }
 }

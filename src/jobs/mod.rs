@@ -11,6 +11,7 @@ mod describe_in_detail;
 mod enriching;
 mod error;
 mod export_snapshot;
+mod left_out;
 mod origin;
 mod photo;
 mod read;

@@ -177,6 +177,7 @@ pub(super) mod tests {
             images,
             skipped: BTreeMap::new(),
             limit: None,
+            since: None,
             state,
             reason: None,
             fence: Fence(1),

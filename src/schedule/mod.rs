@@ -86,7 +86,7 @@ async fn gather(deps: &ScheduleDeps, library: &Library) -> Result<Facts, JobErro
     let library = &library.id;
     let mut exports = catalog.exports(library, RECENT).await?;
     // One that somebody asked for by hand, with fewer rows, is not what the library learns from.
-    exports.retain(|export| export.limit == deps.export_limit);
+    exports.retain(|export| export.limit == deps.export_limit && export.since.is_none());
     let generations = catalog.generations(library, RECENT).await?;
     let failed_trainings =
         generations.iter().take_while(|it| it.state == GenerationState::Failed).count();
@@ -122,7 +122,8 @@ async fn ask_for_export(
     // One request for each state of the library: leaders that overlap ask for the same.
     let before = facts.newest_export.as_ref().map_or("first", |export| export.export.as_str());
     let request = format!("after-{before}");
-    let job = ExportSnapshot { library: library.clone(), limit: deps.export_limit, request };
+    let limit = deps.export_limit;
+    let job = ExportSnapshot { library: library.clone(), limit, since: None, request };
     let asked = job.queued(&Origin::new(Source::Schedule))?;
     // While the queue is drained it takes nothing: what is due is decided anew each time.
     if offer(&deps.export, vec![asked]).await? == Some(vec![Enqueued::Added]) {

@@ -138,7 +138,7 @@ async fn was_limited(
     let export = exports.iter().find(|export| export.export == snapshot);
     Ok(export.is_some_and(|export| {
         let seen = export.images + export.skipped.values().sum::<u64>();
-        export.limit.is_some_and(|limit| seen >= limit)
+        export.since.is_some() || export.limit.is_some_and(|limit| seen >= limit)
     }))
 }
 

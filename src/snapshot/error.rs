@@ -28,6 +28,14 @@ pub enum SnapshotError {
         /// Which rule it breaks.
         why: String,
     },
+    /// So much was left out that nothing is to be learned from the rest.
+    #[error("snapshot {id} is not published: {why}")]
+    TooMuchLeftOut {
+        /// Its id.
+        id: String,
+        /// How much of what, and what can be done.
+        why: String,
+    },
     /// A snapshot of this id is there already.
     #[error("snapshot {0} exists already; start another export for a new id")]
     Exists(PathBuf),
@@ -62,6 +70,7 @@ impl SnapshotError {
         match self {
             Self::OutOfOrder { .. }
             | Self::BadRow { .. }
+            | Self::TooMuchLeftOut { .. }
             | Self::Exists(_)
             | Self::Missing(_)
             | Self::Damaged { .. } => Fate::Permanent,

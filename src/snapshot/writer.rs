@@ -15,8 +15,7 @@ use jiff::Timestamp;
 use super::durable::{self, HashedFile};
 use super::error::SnapshotError;
 use super::rows::{
-    FACES, IMAGES, MANIFEST, SCHEMA_VERSION, SnapshotFace, SnapshotId, SnapshotImage,
-    SnapshotManifest, VECTORS,
+    FACES, IMAGES, MANIFEST, SCHEMA_VERSION, SnapshotId, SnapshotImage, SnapshotManifest, VECTORS,
 };
 use super::shelf;
 use crate::names::{ImageId, LibraryId, SpaceId};
@@ -114,20 +113,32 @@ impl SnapshotWriter {
             return Err(SnapshotError::BadRow { image: image.image.to_string(), why });
         }
         image.vector = None;
+        // A row that is refused leaves nothing: its vectors are written after it was found good.
+        let mut left_out = Vec::new();
+        let mut unit_vector = None;
         if let Some(embedding) = embedding {
             match usable(embedding, self.manifest.dim) {
                 Ok(unit) => {
                     image.vector = Some(self.manifest.vectors as u32);
-                    self.manifest.vectors += 1;
-                    write_row(&mut self.vectors, &unit)
-                        .map_err(SnapshotError::io("write", &self.build.0))?;
+                    unit_vector = Some(unit);
                 }
-                Err(why) => self.skip(&format!("vector left out: {why}")),
+                Err(why) => left_out.push(format!("vector left out: {why}")),
             }
         }
         let described = std::mem::take(&mut image.faces);
-        for (face, vector) in described.into_iter().zip(faces) {
-            self.push_face(&mut image.faces, face, vector)?;
+        let (mut face_dim, mut unit_faces) = (self.manifest.face_dim, Vec::new());
+        for (mut face, vector) in described.into_iter().zip(faces) {
+            // The first face decides the length: the snapshot has one recognition model.
+            let dim = face_dim.unwrap_or(vector.len());
+            match usable(vector, dim) {
+                Ok(unit) => {
+                    face_dim = Some(dim);
+                    face.row = (self.manifest.faces + unit_faces.len() as u64) as u32;
+                    unit_faces.push(unit);
+                    image.faces.push(face);
+                }
+                Err(why) => left_out.push(format!("face left out: {why}")),
+            }
         }
         self.line.clear();
         serde_json::to_writer(&mut self.line, &image)
@@ -137,15 +148,38 @@ impl SnapshotWriter {
             let why = format!("its row has {} bytes, over {LINE_BYTES_MAX}", self.line.len());
             return Err(bad_row(&image, &why));
         }
-        self.images.write_all(&self.line).map_err(SnapshotError::io("write", &self.build.0))?;
+        let io = |error| SnapshotError::io("write", &self.build.0)(error);
+        if let Some(unit) = unit_vector {
+            write_row(&mut self.vectors, &unit).map_err(io)?;
+            self.manifest.vectors += 1;
+        }
+        for unit in unit_faces {
+            write_row(&mut self.faces, &unit).map_err(io)?;
+            self.manifest.faces += 1;
+        }
+        self.images.write_all(&self.line).map_err(io)?;
+        self.manifest.face_dim = face_dim;
         self.manifest.images += 1;
         self.previous = Some(image.image);
+        for reason in left_out {
+            self.skip(&reason);
+        }
         Ok(())
     }
 
     /// Counts an image that is not exported.
     pub fn skip(&mut self, reason: &str) {
-        *self.manifest.skipped.entry(reason.to_owned()).or_default() += 1;
+        self.skip_many(reason, 1);
+    }
+
+    /// Counts `images` that are not exported.
+    pub fn skip_many(&mut self, reason: &str, images: u64) {
+        *self.manifest.skipped.entry(reason.to_owned()).or_default() += images;
+    }
+
+    /// What it holds so far.
+    pub fn so_far(&self) -> &SnapshotManifest {
+        &self.manifest
     }
 
     /// Brings everything to the disk, writes the manifest, gives the folder its name.
@@ -185,29 +219,6 @@ impl SnapshotWriter {
                 })
             }
             _ => Ok(()),
-        }
-    }
-
-    fn push_face(
-        &mut self,
-        kept: &mut Vec<SnapshotFace>,
-        mut face: SnapshotFace,
-        vector: &[f32],
-    ) -> Result<(), SnapshotError> {
-        // The first face decides the length: the snapshot has one recognition model.
-        let dim = self.manifest.face_dim.unwrap_or(vector.len());
-        match usable(vector, dim) {
-            Ok(unit) => {
-                self.manifest.face_dim = Some(dim);
-                face.row = self.manifest.faces as u32;
-                self.manifest.faces += 1;
-                kept.push(face);
-                write_row(&mut self.faces, &unit).map_err(SnapshotError::io("write", &self.build.0))
-            }
-            Err(why) => {
-                self.skip(&format!("face left out: {why}"));
-                Ok(())
-            }
         }
     }
 }

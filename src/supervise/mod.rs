@@ -10,6 +10,7 @@ mod log_file;
 mod private_redis;
 mod redis_home;
 mod roles;
+mod stillness;
 mod traces;
 
 use std::fs::File;
@@ -24,6 +25,7 @@ use rustix::fs::{FlockOperation, flock};
 pub use fleet_file::{FleetFile, RunningRole};
 pub use private_redis::PrivateRedis;
 pub use roles::{RoleSpec, Roles};
+pub use stillness::Stillness;
 pub use traces::{RedisTrace, Traces, redis_server};
 
 use crate::config::{Config, Secret};
@@ -72,6 +74,16 @@ pub enum SuperviseError {
         why: String,
         /// Where it logs.
         log: PathBuf,
+    },
+    /// A Redis that nobody supervises works on the data.
+    #[error(
+        "the private Redis (pid {pid}) of {data} outlived its fleet: end it with `kill {pid}`, then repeat"
+    )]
+    RedisOutlived {
+        /// The folder.
+        data: PathBuf,
+        /// Its process, as it was written.
+        pid: String,
     },
     /// The Redis that the settings name.
     #[error("cannot use the Redis at {url}: {cause}")]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod backup;
 mod bad_input;
 mod command_line;
 mod correcting;
@@ -22,6 +23,7 @@ mod queues;
 mod reconciliation;
 mod reprocessing;
 mod searching;
+mod seed_files;
 mod settings;
 mod slow;
 mod sqlite;

@@ -111,7 +111,8 @@ impl Story {
             traceparent: None,
         };
         let library = LibraryId::main();
-        let export = ExportSnapshot { library: library.clone(), limit, request: fence.to_string() };
+        let request = fence.to_string();
+        let export = ExportSnapshot { library: library.clone(), limit, since: None, request };
         let deps = ExportDeps {
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
@@ -120,6 +121,7 @@ impl Story {
             dim: self.pack.manifest().postprocess.embedding.dim,
             train: None,
             train_limit: None,
+            skipped_max_share: 0.2,
         };
         assert_eq!(export.run(&deps, &attempt).await.unwrap(), Done::Finished);
         let folder = eyefleet::volume::library_dir(self.folder.path(), &library);

@@ -1,5 +1,7 @@
 //! Long versions of the stories: `make test-slow`.
 
+mod bounded_memory;
+
 use crate::support::{eyefleet, run, stdout};
 
 /// A library of a thousand pictures in the full demo, with `more` going on.

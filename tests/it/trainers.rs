@@ -106,9 +106,14 @@ impl Library {
             dim: self.dim(),
             train: None,
             train_limit: None,
+            skipped_max_share: 0.2,
         };
-        let export =
-            ExportSnapshot { library: LibraryId::main(), limit: None, request: "story".into() };
+        let export = ExportSnapshot {
+            library: LibraryId::main(),
+            limit: None,
+            since: None,
+            request: "story".into(),
+        };
         assert_eq!(export.run(&deps, &attempt(1)).await.unwrap(), Done::Finished);
     }
 

@@ -17,6 +17,7 @@ pub struct Model {
     pub fence: i64,
     pub started_at: String,
     pub finished_at: Option<String>,
+    pub since: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -23,11 +23,12 @@ async fn a_thousand_images_come_in_order_page_by_page() {
     let mut read = Vec::new();
     let mut after = None;
     loop {
-        let page =
-            story.catalog.export_page(&story.library, None, after.as_ref(), 100).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.image.clone());
-        read.extend(page);
+        let all = ExportScope::default();
+        let page = story.catalog.export_page(&story.library, &all, after.as_deref(), 100).await;
+        let page = page.unwrap();
+        read.extend(page.rows);
+        let Some(last) = page.last else { break };
+        after = Some(last);
     }
     let mut expected: Vec<_> = ids[10..].iter().filter(|id| **id != ids[500]).collect();
     expected.sort_unstable();
@@ -55,12 +56,64 @@ async fn a_limit_means_the_newest() {
         (5, vec!["a", "b", "m", "y", "z"]),
         (6, vec!["a", "b", "m", "y", "z"]),
     ] {
-        let bound = story.catalog.export_bound(&story.library, limit).await.unwrap();
-        assert_eq!(bound.is_none(), limit == 6);
-        let page = story.catalog.export_page(&story.library, bound.as_ref(), None, 10).await;
-        let read: Vec<_> = page.unwrap().into_iter().map(|row| row.image.to_string()).collect();
+        let scope = story.catalog.export_scope(&story.library, Some(limit), None).await.unwrap();
+        assert_eq!(scope == ExportScope::default(), limit == 6);
+        let page = story.catalog.export_page(&story.library, &scope, None, 10).await;
+        let read: Vec<_> =
+            page.unwrap().rows.into_iter().map(|row| row.image.to_string()).collect();
         assert_eq!(read, expected, "limit {limit}");
     }
+}
+
+#[tokio::test]
+async fn since_means_what_was_analyzed_or_corrected_since() {
+    let story = story().await;
+    let mut times = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        story.upload(id, "h").await;
+        assert_eq!(story.store(id, 1, 1, &analysis(id)).await, Stored::Stored);
+        times.push(story.clock.now());
+        story.clock.advance(SignedDuration::from_secs(10));
+    }
+    let read = async |limit, since| {
+        let scope = story.catalog.export_scope(&story.library, limit, Some(since)).await.unwrap();
+        let page = story.catalog.export_page(&story.library, &scope, None, 10).await.unwrap();
+        page.rows.into_iter().map(|row| row.image.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(read(None, times[2]).await, ["c", "d"]);
+    assert_eq!(read(None, story.clock.now()).await, Vec::<String>::new());
+    let (library, value) = (&story.library, json!("x"));
+    story.catalog.set_correction(library, &image("a"), "description", &value).await.unwrap();
+    assert_eq!(read(None, times[2]).await, ["a", "c", "d"]);
+    assert_eq!(read(Some(2), times[2]).await, ["c", "d"], "the newest of those that changed");
+}
+
+#[tokio::test]
+async fn a_damaged_row_costs_itself_and_is_counted() {
+    let story = story().await;
+    for id in ["a", "b", "c", "d", "e", "f"] {
+        story.upload(id, "h").await;
+        let seen = NewAnalysis { faces: Some(vec![face(1.0)]), ..analysis(id) };
+        assert_eq!(story.store(id, 1, 1, &seen).await, Stored::Stored);
+    }
+    for statement in [
+        "UPDATE analyses SET tags = '[half' WHERE image = 'b'",
+        "UPDATE images SET path = '../x' WHERE image = 'c'",
+        "UPDATE faces SET bbox = 'x' WHERE image = 'd'",
+        "DELETE FROM analyses WHERE image = 'e'",
+    ] {
+        story.catalog.write.execute_unprepared(statement).await.unwrap();
+    }
+    let all = ExportScope::default();
+    let page = story.catalog.export_page(&story.library, &all, None, 10).await.unwrap();
+    let read: Vec<_> = page.rows.iter().map(|row| row.image.as_str()).collect();
+    assert_eq!((read, page.last.as_deref()), (vec!["a", "f"], Some("f")));
+    let counted =
+        [("a row of it is damaged", 2), ("its analysis is missing", 1), ("its row is damaged", 1)];
+    assert_eq!(page.skipped, counted.into());
+    // A page of nothing but damage is not the end.
+    let page = story.catalog.export_page(&story.library, &all, Some("a"), 2).await.unwrap();
+    assert_eq!((page.rows.len(), page.last.as_deref()), (0, Some("c")));
 }
 
 #[tokio::test]
@@ -78,7 +131,8 @@ async fn rows_carry_faces_and_the_owners_corrections() {
     let refused = correct("8", "tags", json!([])).await.unwrap_err();
     assert!(refused.to_string().contains("image 8"), "{refused}");
 
-    let page = story.catalog.export_page(&story.library, None, None, 10).await.unwrap();
+    let all = ExportScope::default();
+    let page = story.catalog.export_page(&story.library, &all, None, 10).await.unwrap().rows;
     assert_eq!(page[0].faces.iter().map(|face| face.face).collect::<Vec<_>>(), [0, 1]);
     let said: Vec<_> =
         page[0].corrections.iter().map(|it| (it.field.as_str(), it.value.clone())).collect();

@@ -6,6 +6,7 @@
 
 mod details;
 mod drift;
+mod dumping;
 mod exports;
 mod fencing;
 mod files;

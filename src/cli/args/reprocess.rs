@@ -1,9 +1,8 @@
 //! The words of `eyefleet reprocess`.
 
 use clap::{Args, ValueEnum};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
+use super::since::{Since, since};
 use crate::catalog::Stage;
 use crate::names::LibraryId;
 
@@ -70,72 +69,5 @@ impl From<StageName> for Stage {
             StageName::Faces => Self::Faces,
             StageName::Enrich => Self::Enrich,
         }
-    }
-}
-
-/// A moment, as a person names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// That moment.
-    At(Timestamp),
-    /// So long ago.
-    Ago(SignedDuration),
-}
-
-impl Since {
-    /// The moment, seen from `now`.
-    pub fn moment(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::At(moment) => moment,
-            Self::Ago(span) => now.checked_sub(span).unwrap_or(Timestamp::MIN),
-        }
-    }
-}
-
-fn since(text: &str) -> Result<Since, String> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(Since::At(moment));
-    }
-    if let Ok(date) = text.parse::<jiff::civil::Date>()
-        && let Ok(morning) = date.to_zoned(TimeZone::system())
-    {
-        return Ok(Since::At(morning.timestamp()));
-    }
-    ago(text).map(Since::Ago).ok_or_else(|| {
-        "give a date (2026-11-22), a time (2026-11-22T13:15:00Z) or how long ago (30m, 12h, 7d, 2w)"
-            .to_owned()
-    })
-}
-
-fn ago(text: &str) -> Option<SignedDuration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let hours = match unit {
-        "m" => return Some(SignedDuration::from_mins(digits.parse::<u32>().ok()?.into())),
-        "h" => 1,
-        "d" => 24,
-        "w" => 24 * 7,
-        _ => return None,
-    };
-    Some(SignedDuration::from_hours(i64::from(digits.parse::<u32>().ok()?) * hours))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_a_date_a_time_or_how_long_ago() {
-        let now: Timestamp = "2026-11-22T13:15:00Z".parse().unwrap();
-        let moment = |text| since(text).map(|since| since.moment(now).to_string());
-        assert_eq!(moment("2026-11-01T10:00:00Z").unwrap(), "2026-11-01T10:00:00Z");
-        assert_eq!(moment("7d").unwrap(), "2026-11-15T13:15:00Z");
-        assert_eq!(moment("90m").unwrap(), "2026-11-22T11:45:00Z");
-        assert_eq!(moment("1w").unwrap(), moment("168h").unwrap());
-        assert!(moment("2026-11-01").unwrap().starts_with("202"));
-        for bad in ["", "d", "7", "-7d", "7y", "yesterday", "2026-13-01", "ü"] {
-            assert!(since(bad).is_err(), "{bad:?}");
-        }
-        let ever = since("4000000000w").unwrap().moment(now);
-        assert!(ever <= now, "so long ago that there is no such time");
     }
 }

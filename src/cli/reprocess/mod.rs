@@ -102,7 +102,7 @@ pub(super) async fn reprocess(
 }
 
 fn moment(client: &Client, args: &ReprocessArgs) -> Option<jiff::Timestamp> {
-    args.since.map(|since| since.moment(client.clock.now()))
+    args.since.map(|since| since.moment(client.clock.now(), jiff::tz::TimeZone::system()))
 }
 
 async fn rules(client: &Client, args: &ReprocessArgs, library: &Library) -> anyhow::Result<Rules> {

@@ -12,6 +12,7 @@ pub(in crate::config) struct Export {
     pub limit: String,
     /// A cron expression, or empty.
     pub schedule: String,
+    pub skipped_max_share: f64,
 }
 
 impl Export {
@@ -24,6 +25,7 @@ impl Export {
             );
         }
         timetable("export.schedule", &self.schedule, problems);
+        problems.within("export.skipped_max_share", self.skipped_max_share, 0.0, 1.0);
     }
 
     /// `None` means all.

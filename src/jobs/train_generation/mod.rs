@@ -338,15 +338,18 @@ impl TrainGeneration {
                 Err(error) => error.message.clone(),
             },
         };
-        let folder = volume::library_dir(&deps.data, &self.library);
+        let data = deps.data.clone();
         let held = Arc::clone(lock);
         let logged = tokio::task::spawn_blocking(move || {
             let _held = held;
-            generation::record_training(&folder, &entry)
+            let folder = volume::library_dir(&data, &entry.library);
+            generation::record_training(&folder, &entry)?;
+            // The first entry of all makes the files, also where nothing was published.
+            if entry.library == LibraryId::main() { generation::link_root(&data) } else { Ok(()) }
         });
         let logged = logged.await;
         if let Ok(Err(error)) = logged {
-            tracing::warn!(%error, "the training's log line could not be written");
+            tracing::warn!(%error, "the training's log line could not be written, or the links to it");
         }
     }
 }
