@@ -38,7 +38,7 @@ pub(super) fn too_much(manifest: &SnapshotManifest, share_max: f64) -> Option<St
     let broken = damage.iter().any(|(reason, _)| *reason != OTHER_PACK);
     let mut steps = Vec::new();
     if foreign {
-        steps.push("have the photos of the other pack analyzed again, or set vision.pack to it");
+        steps.push("have the photos of the other pack analyzed again (`eyefleet reprocess --only-missing`), or set vision.pack to it");
     }
     if broken {
         steps.push(
