@@ -59,7 +59,7 @@ async fn fill(path: &Path) {
     let columns = library.column_names();
     let value = |column: &String| match values.get(column) {
         Some(value) => value.clone(),
-        None if column == "current_generation" => Value::Null,
+        None if ["current_generation", "forced_since"].contains(&column.as_str()) => Value::Null,
         None => json!(0),
     };
     let main: DumpRow = columns.iter().map(value).collect();
