@@ -223,35 +223,6 @@ impl Catalog {
         rows.into_iter().map(|row| Ok(StageRecord::read(row)?.stage)).collect()
     }
 
-    /// Those of `images` that have a failed stage.
-    ///
-    /// # Errors
-    /// A failure of the database, or a damaged row.
-    pub async fn failed_among(
-        &self,
-        library: &LibraryId,
-        images: &[ImageId],
-    ) -> Result<BTreeSet<ImageId>> {
-        let mut failed = BTreeSet::new();
-        for ids in images.chunks(ROWS_MAX) {
-            let found: Vec<String> = Entity::find()
-                .select_only()
-                .column(Column::Image)
-                .distinct()
-                .filter(Column::Library.eq(library.as_str()))
-                .filter(Column::State.eq(StageState::Failed.as_str()))
-                .filter(Column::Image.is_in(ids.iter().map(ImageId::as_str)))
-                .into_tuple()
-                .all(&self.read)
-                .await?;
-            for image in found {
-                let row = Row { table: "stages", library: library.as_str(), key: &image };
-                failed.insert(row.name(image.clone())?);
-            }
-        }
-        Ok(failed)
-    }
-
     /// Those of these waiting images whose present content was analyzed before: they are done again,
     /// and nobody waits for that as for an upload.
     ///

@@ -28,6 +28,7 @@ mod generations;
 mod images;
 mod inspect;
 mod libraries;
+mod moves;
 mod outbox;
 mod owner_removals;
 mod people;
@@ -55,11 +56,12 @@ pub use self::drift::{Damage, Standing};
 pub use self::error::CatalogError;
 pub use self::export_pages::{ExportPage, ExportRow, ExportScope};
 pub use self::exports::{Export, ExportState};
-pub use self::files::{KnownFile, Moved, MovedFile};
+pub use self::files::KnownFile;
 pub use self::generations::{Current, Generation, GenerationState, Published};
 pub use self::images::ImageRecord;
 pub use self::inspect::{DatabaseKind, Inspected, inspect, sqlite_path};
 pub use self::libraries::Library;
+pub use self::moves::{Moved, MovedFile};
 pub use self::outbox::OutboxEvent;
 pub use self::owner_removals::{OwnerRemoval, RemovedFile};
 pub use self::people::{FaceRef, OwnedFace, Person, PersonId};
@@ -168,6 +170,11 @@ impl Catalog {
     async fn begin_reading(&self) -> Result<DatabaseTransaction> {
         let options = connect::read_options(self.read.get_database_backend());
         Ok(self.read.begin_with_options(options).await?)
+    }
+
+    /// The time now, by the clock that dates this catalogue's rows.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
     }
 
     /// The time of a write. Asked once its transaction has begun: on SQLite, where writers come

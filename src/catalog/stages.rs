@@ -182,33 +182,34 @@ impl Catalog {
         Ok(waiting.is_some())
     }
 
-    /// Those of `images` that have a waiting stage.
+    /// Those of `images` that have a stage in that state.
     ///
     /// # Errors
     /// A failure of the database, or a damaged row.
-    pub async fn waiting_among(
+    pub async fn in_state(
         &self,
         library: &LibraryId,
         images: &[ImageId],
+        state: StageState,
     ) -> Result<BTreeSet<ImageId>> {
-        let mut waiting = BTreeSet::new();
+        let mut in_state = BTreeSet::new();
         for ids in images.chunks(ROWS_MAX) {
             let found: Vec<String> = Entity::find()
                 .select_only()
                 .column(Column::Image)
                 .distinct()
                 .filter(Column::Library.eq(library.as_str()))
-                .filter(Column::State.eq(StageState::Waiting.as_str()))
+                .filter(Column::State.eq(state.as_str()))
                 .filter(Column::Image.is_in(ids.iter().map(ImageId::as_str)))
                 .into_tuple()
                 .all(&self.read)
                 .await?;
             for image in found {
                 let row = Row { table: "stages", library: library.as_str(), key: &image };
-                waiting.insert(row.name(image.clone())?);
+                in_state.insert(row.name(image.clone())?);
             }
         }
-        Ok(waiting)
+        Ok(in_state)
     }
 
     /// Records that `stages` of an image failed for `reason`, with an event `image-failed` for

@@ -231,6 +231,7 @@ async fn a_forced_run_is_remembered_until_its_end() {
     let failed =
         catalog.fail_image(library, &image("1"), revision, fence, "x", &[Stage::Tag]).await;
     assert_eq!(failed.unwrap(), Stored::Stored);
-    let failed = catalog.failed_among(library, &[image("1"), image("2")]).await.unwrap();
+    let failed =
+        catalog.in_state(library, &[image("1"), image("2")], StageState::Failed).await.unwrap();
     assert_eq!(failed, [image("1")].into());
 }

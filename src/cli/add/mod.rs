@@ -14,7 +14,7 @@ use take::{files_of, take};
 
 use super::args::AddArgs;
 use super::{Client, Exit, Progress};
-use crate::catalog::{Change, Upload, WaitingImage};
+use crate::catalog::{Change, StageState, Upload, WaitingImage};
 use crate::jobs::{Origin, offer};
 use crate::library_lock;
 use crate::names::{ImageId, LibraryId};
@@ -153,7 +153,7 @@ async fn record(
     let unchanged = recorded.iter().filter(|image| image.change == Change::Unchanged);
     let unchanged: Vec<ImageId> = unchanged.map(|image| image.image.clone()).collect();
     // An earlier try may have ended between the two, and whoever adds them again waits for them.
-    let still_waiting = client.catalog.waiting_among(library, &unchanged).await?;
+    let still_waiting = client.catalog.in_state(library, &unchanged, StageState::Waiting).await?;
     let (mut jobs, mut again) = (Vec::new(), Vec::new());
     let origin = Origin::command();
     for image in recorded {

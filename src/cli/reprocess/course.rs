@@ -12,7 +12,7 @@ use fleetq::{DeadFilter, Enqueued, Lane, Mode, NewJob, Place};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::stream::DueStream;
-use crate::catalog::{CatalogError, Reset, WaitingImage};
+use crate::catalog::{CatalogError, Reset, StageState, WaitingImage};
 use crate::cli::{Client, Progress};
 use crate::jobs::{AnalyzeImage, Origin, id_prefix, offer};
 use crate::names::{ImageId, LibraryId};
@@ -175,12 +175,12 @@ impl<'a> Course<'a> {
     /// Looks at which photos are done meanwhile.
     async fn look(&mut self) -> anyhow::Result<()> {
         let ids: Vec<ImageId> = self.under_way.iter().map(|photo| photo.image.clone()).collect();
-        let waiting = self.client.catalog.waiting_among(self.library, &ids).await?;
+        let waiting = self.client.catalog.in_state(self.library, &ids, StageState::Waiting).await?;
         let done: Vec<ImageId> = ids.into_iter().filter(|image| !waiting.contains(image)).collect();
         if done.is_empty() {
             return self.while_nothing_moves().await;
         }
-        let failed = self.client.catalog.failed_among(self.library, &done).await?;
+        let failed = self.client.catalog.in_state(self.library, &done, StageState::Failed).await?;
         self.under_way.retain(|photo| waiting.contains(&photo.image));
         self.done += done.len() as u64;
         self.failed += failed.len() as u64;

@@ -7,7 +7,7 @@ use fleetq::{Enqueued, JobState, Lane, Mode, NewJob, Place, Queue};
 use jiff::Timestamp;
 
 use super::{Bounds, Cursor, DriftDeps, Found, PAGE, STANDS};
-use crate::catalog::{Library, WaitingImage};
+use crate::catalog::{Library, StageState, WaitingImage};
 use crate::jobs::{JobError, Origin, Source, offer};
 use crate::names::{ImageId, LibraryId};
 use crate::reconcile::analyze_job;
@@ -107,7 +107,7 @@ async fn without_job(
         .collect();
     if !missing.is_empty() {
         let images: Vec<ImageId> = missing.iter().map(|(image, _)| image.clone()).collect();
-        let still = deps.catalog.waiting_among(library, &images).await?;
+        let still = deps.catalog.in_state(library, &images, StageState::Waiting).await?;
         missing.retain(|(image, _)| still.contains(image));
     }
     Ok(missing)
