@@ -51,6 +51,7 @@ fn main() -> ExitCode {
             let began = Instant::now();
             current.serve(Some(loaded));
             exchanges.push(began.elapsed().as_secs_f64() * 1e3);
+            current.free_unused();
         }
         over.store(true, Ordering::Relaxed);
         for reader in readers {

@@ -195,7 +195,23 @@ impl Follower {
                 changed |= self.load(&library, version).await;
             }
         }
+        self.free_unused().await;
         changed
+    }
+
+    /// Frees generations that were served before, once the work that began with them has ended.
+    async fn free_unused(&self) {
+        let with_old: Vec<Arc<Current>> = {
+            let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+            let currents = libraries.values().map(|followed| &followed.current);
+            currents.filter(|current| current.has_old()).cloned().collect()
+        };
+        if !with_old.is_empty() {
+            let freeing = move || with_old.iter().for_each(|current| current.free_unused());
+            if let Err(panic) = tokio::task::spawn_blocking(freeing).await {
+                tracing::error!(%panic, "freeing an old generation broke");
+            }
+        }
     }
 
     /// Loads `version` aside and swaps it in; the old one stays on failure.

@@ -1,56 +1,46 @@
 //! The generation that a live process serves, exchanged without pausing anybody.
 //!
 //! A new one is loaded and verified aside; only then is the pointer exchanged. Whoever took the
-//! old one keeps it whole until done. On any failure the old one stays. Freeing a large one takes
-//! time, so a janitor thread does it, not the request that happened to come last before.
+//! old one keeps it whole until done. On any failure the old one stays. The pointer is exchanged
+//! without a lock: a reader that the system takes off its core would keep a writer waiting for as
+//! long as it is off, and all that ask behind the writer. Freeing a large generation takes time, so it
+//! is kept until nobody uses it, and freed by whoever may wait, not by the request that came last.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
 
 use super::error::GenerationError;
 use super::opened::Generation;
 use super::store::GenerationStore;
 use crate::names::{GenerationNumber, SpaceId};
 
-/// Old generations that may wait for the janitor; beyond that they are freed where they fall.
-const WAITING_MAX: usize = 4;
-
 /// Holds one generation, or none yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Current {
-    held: RwLock<Option<Arc<Generation>>>,
-    /// Loads come one after the other, so that memory holds at most two generations at once.
+    held: ArcSwapOption<Generation>,
+    /// Loads come one after the other, so that memory holds at most two generations at once, and
+    /// those that work in progress began with.
     loading: Mutex<()>,
-    janitor: SyncSender<Arc<Generation>>,
-}
-
-impl Default for Current {
-    fn default() -> Self {
-        Self::empty()
-    }
+    /// Served before, and perhaps still used.
+    old: Mutex<Vec<Arc<Generation>>>,
 }
 
 impl Current {
     /// Holds nothing yet: base models only.
     pub fn empty() -> Self {
-        let (janitor, fallen) = sync_channel(WAITING_MAX);
-        // Ends when the sender is dropped with `Current`. Without a thread generations are freed
-        // where they fall, which is slower and not wrong.
-        let _ = std::thread::Builder::new()
-            .name("generation-janitor".to_owned())
-            .spawn(move || fallen.into_iter().for_each(drop::<Arc<Generation>>));
-        Self { held: RwLock::new(None), loading: Mutex::new(()), janitor }
+        Self::default()
     }
 
     /// The generation of this moment. Take it once per piece of work and use nothing else: two
     /// calls may answer two generations.
     pub fn get(&self) -> Option<Arc<Generation>> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.held.load_full()
     }
 
     /// The number it serves.
     pub fn number(&self) -> Option<GenerationNumber> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|held| held.number)
+        self.held.load().as_ref().map(|held| held.number)
     }
 
     /// Loads and verifies generation `number` aside, then serves it. Blocking: call it from a
@@ -70,6 +60,7 @@ impl Current {
         }
         let loaded = Arc::new(store.open(number, wanted)?);
         self.serve(Some(Arc::clone(&loaded)));
+        self.free_unused();
         Ok(loaded)
     }
 
@@ -78,16 +69,27 @@ impl Current {
         self.serve(None);
     }
 
-    /// Serves `new` from now on; whoever asks meanwhile waits for the exchange of one pointer.
+    /// Serves `new` from now on; nobody waits for it. The old one stays in memory until
+    /// [`Current::free_unused`].
     pub fn serve(&self, new: Option<Arc<Generation>>) {
-        let old = {
-            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *held, new)
-        };
-        if let Some(old) = old {
-            // A full queue or a missing janitor hands it back, and it is freed here.
-            drop(self.janitor.try_send(old));
-        }
+        self.old().extend(self.held.swap(new));
+    }
+
+    /// Whether one that was served before is still in memory.
+    pub fn has_old(&self) -> bool {
+        !self.old().is_empty()
+    }
+
+    /// Frees what was served before and is used by nobody any more. Blocking: freeing a large one takes
+    /// seconds.
+    pub fn free_unused(&self) {
+        // Only this list still knows it, so nobody can begin to use it again.
+        let unused: Vec<_> = self.old().extract_if(.., |old| Arc::strong_count(old) == 1).collect();
+        drop(unused);
+    }
+
+    fn old(&self) -> MutexGuard<'_, Vec<Arc<Generation>>> {
+        self.old.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,6 +137,23 @@ mod tests {
             seen_by_link += outsider.join().unwrap();
         });
         assert!(seen_by_process > 0 && seen_by_link > 0);
+    }
+
+    #[test]
+    fn what_is_used_is_kept_and_then_freed_by_who_may_wait() {
+        let library = tempfile::tempdir().unwrap();
+        let store = samples::published(library.path(), &[1, 2, 3]);
+        let current = Current::empty();
+        let used = current.load(&store, GenerationNumber(1), None).unwrap();
+        let weak = Arc::downgrade(&used);
+        current.load(&store, GenerationNumber(2), None).unwrap();
+        assert!(current.has_old());
+        drop(used);
+        assert!(weak.upgrade().is_some(), "whoever used it last need not free it");
+        current.free_unused();
+        assert!(weak.upgrade().is_none() && !current.has_old());
+        current.load(&store, GenerationNumber(3), None).unwrap();
+        assert!(!current.has_old(), "nobody used generation 2");
     }
 
     #[test]

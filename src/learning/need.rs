@@ -8,8 +8,9 @@ use crate::snapshot::SnapshotManifest;
 /// The process itself, and what does not grow with the library.
 const BASE: u64 = 64 << 20;
 /// An image's words, tags and categories as numbers, its id, and its share of the pairs that are
-/// counted. `cargo bench --bench timeline` shows what a million images take.
-const IMAGE: u64 = 900;
+/// counted: 225 bytes each of a million images with six tags (`cargo bench --bench timeline`), and as much
+/// again for those that have more to say.
+const IMAGE: u64 = 500;
 /// The graph over a vector while it is built, beside the vector itself: neighbours in 16 and more lists,
 /// and the same frozen (5,138 bytes with a vector of 512 values, see `hnsw_rs`).
 const GRAPH: u64 = 3_600;

@@ -26,6 +26,7 @@ mod searching;
 mod seed_files;
 mod settings;
 mod slow;
+mod small_disk;
 mod sqlite;
 mod starter_pack;
 mod support;

@@ -178,8 +178,13 @@ pub struct Up {
 
 impl Up {
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = eyefleet(data);
         command.arg("up").env("EYEFLEET_SERVE__LISTEN", "127.0.0.1:0");
+        command.envs(environment.iter().copied());
         let process = Running::start(&mut command);
         let up = Self { process, data: data.to_owned() };
         up.wait_until_ready();

@@ -18,13 +18,16 @@ use eyefleet::vision::Pack;
 use eyefleet::{fate::Fate, volume};
 use tempfile::TempDir;
 
+use crate::small_disk::SmallDisk;
 use crate::support::{Redis, database_url};
 
 const PHOTOS: usize = 60;
 
 /// A library of analyzed photos and one snapshot of it.
 struct Library {
-    folder: TempDir,
+    _folder: TempDir,
+    /// The data folder.
+    data: PathBuf,
     redis: Redis,
     catalog: Catalog,
     board: Board,
@@ -38,6 +41,11 @@ fn attempt(fence: i64) -> Attempt {
 impl Library {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        Self::on(folder, data).await
+    }
+
+    async fn on(folder: TempDir, data: PathBuf) -> Self {
         let redis = Redis::start();
         let url = database_url(&folder.path().join("trainers.sqlite"));
         let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
@@ -45,7 +53,7 @@ impl Library {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
         let pack = Pack::open(&starter).unwrap();
         catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
-        let library = Self { folder, redis, catalog, board, pack };
+        let library = Self { _folder: folder, data, redis, catalog, board, pack };
         for number in 0..PHOTOS {
             library.store(number).await;
         }
@@ -54,7 +62,11 @@ impl Library {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.path().to_owned()
+        self.data.clone()
+    }
+
+    fn store_of_generations(&self) -> GenerationStore {
+        GenerationStore::new(volume::library_dir(&self.data, &LibraryId::main()))
     }
 
     fn dim(&self) -> usize {
@@ -145,8 +157,8 @@ impl Library {
     /// What is current can be opened, and is what the link on the volume shows.
     async fn assert_current_is_whole(&self) -> Generation {
         let current = self.catalog.current_generation(&LibraryId::main()).await.unwrap().unwrap();
-        let store = GenerationStore::new(volume::library_dir(&self.data(), &LibraryId::main()));
-        let opened = store.open(current.number, Some(self.pack.space())).unwrap();
+        let opened =
+            self.store_of_generations().open(current.number, Some(self.pack.space())).unwrap();
         assert_whole(&opened);
         opened
     }
@@ -191,6 +203,50 @@ async fn of_two_trainers_at_once_the_newer_one_publishes() {
         reader.look().await;
         assert_eq!(reader.serves()[&LibraryId::main()], after.number);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_disk_that_is_full_at_any_write_of_a_training_leaves_the_old_or_the_new_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = std::fs::canonicalize(folder.path()).unwrap().join("volume");
+    let Some(disk) = SmallDisk::at(&place, 4) else { return };
+    let library = Library::on(folder, disk.inside()).await;
+    library.train(10, 0).await.unwrap();
+    let (reader, store) = (library.follower(), library.store_of_generations());
+    assert!(reader.look().await);
+    let (mut refused, mut last) = (0, GenerationNumber(1));
+    // A page more each time: it is another write that does not fit.
+    for pages in 0_u32.. {
+        disk.leave(pages.into());
+        let ended = library.train(100 + i64::from(pages), last.0).await;
+        let (current, link) =
+            (library.assert_current_is_whole().await, store.current_link().unwrap().unwrap());
+        // The link may be a step behind: the leader sets it again.
+        assert_whole(&store.open(link, None).unwrap());
+        match &ended {
+            Ok(_) => assert!(current.number > last, "{pages} pages"),
+            Err(error) => {
+                assert_eq!((current.number, link), (last, last), "{pages} pages");
+                let said = &error.message;
+                assert!(said.contains("No space left on device"), "{said}");
+                assert!(said.contains("free space"), "{said}");
+                refused += 1;
+            }
+        }
+        last = current.number;
+        reader.look().await;
+        let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
+        assert_whole(&served);
+        assert_eq!(served.number, last);
+        if ended.is_ok() && link == last {
+            break;
+        }
+    }
+    println!("{refused} writes were refused");
+    assert!(refused > 10, "the disk was full at {refused} places only");
+    let names = std::fs::read_dir(disk.inside().join("libraries/main/generations")).unwrap();
+    let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "what was refused is left behind: {names:?}");
 }
 
 mod slow {
@@ -297,11 +353,7 @@ mod slow {
             looks.load(Ordering::Relaxed)
         );
         assert!(current.number > GenerationNumber(1));
-        assert_eq!(
-            GenerationStore::new(volume::library_dir(&library.data(), &LibraryId::main()))
-                .current_link()
-                .unwrap(),
-            Some(current.number)
-        );
+        let link = library.store_of_generations().current_link().unwrap();
+        assert_eq!(link, Some(current.number));
     }
 }

@@ -1,77 +1,13 @@
 //! A disk that is really full: a small tmpfs that only the fleet of the story sees.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{Fleet, now};
+use crate::small_disk::SmallDisk;
 use crate::support::{Redis, Running, database_url, get, photos, run, stderr, stdout, wait_for};
-
-/// A small file system at one place, in a mount namespace of its own. It lives as long as the
-/// process that holds the namespace.
-struct SmallDisk {
-    holder: Child,
-    place: PathBuf,
-    enter: Vec<String>,
-}
-
-impl SmallDisk {
-    /// `None` where this machine lets us mount nothing.
-    fn at(place: &Path, mib: u32) -> Option<Self> {
-        std::fs::create_dir_all(place).unwrap();
-        for (namespaces, enter) in [("-m", "-m"), ("-Urm", "-Um")] {
-            let mut holder = Command::new("unshare")
-                .args([namespaces, "sh", "-c"])
-                .arg("mount -t tmpfs -o size=$1m,mode=755 none \"$0\" && echo mounted && exec cat")
-                .arg(place)
-                .arg(mib.to_string())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .ok()?;
-            let mut said = [0; 8];
-            let heard = std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said);
-            if heard.is_ok() {
-                let pid = holder.id().to_string();
-                let mut enter = vec!["nsenter".to_owned(), "-t".to_owned(), pid, enter.to_owned()];
-                if namespaces.contains('U') {
-                    enter.push("--preserve-credentials".to_owned());
-                }
-                return Some(Self { holder, place: place.to_owned(), enter });
-            }
-            holder.wait().unwrap();
-        }
-        eprintln!("SKIPPED: this machine allows no mount namespace, so no disk can be full");
-        None
-    }
-
-    /// The place as it looks from within.
-    fn inside(&self) -> PathBuf {
-        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
-        root.join(self.place.strip_prefix("/").unwrap())
-    }
-
-    fn fill(&self) {
-        let mut ballast = std::fs::File::create(self.inside().join("ballast")).unwrap();
-        for size in [1 << 16, 1 << 12] {
-            while ballast.write_all(&vec![1; size]).is_ok() {}
-        }
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.inside().join("ballast")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let _reaped = self.holder.wait();
-    }
-}
 
 fn entries(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
@@ -87,7 +23,7 @@ fn generations(fleet: &Fleet) -> Vec<Value> {
 }
 
 fn assert_tells_of_a_full_disk(text: &str, disk: &SmallDisk) {
-    let place = disk.place.display().to_string();
+    let place = disk.place().display().to_string();
     for words in ["No space left on device", &place, "are free on", "free space there"] {
         assert!(text.contains(words), "{words:?} is not in {text}");
     }
@@ -111,7 +47,7 @@ fn a_full_disk_stops_exports_and_trainings_and_loses_nothing() {
         database_url: database_url(&data.join("by-hand.sqlite")),
         data: data.clone(),
         redis: Redis::start(),
-        prefix: disk.enter.clone(),
+        prefix: disk.enter(),
     };
     let log = data.join("export.log");
     let mut export = fleet.command();
@@ -187,7 +123,7 @@ mod slow {
             database_url: format!("sqlite://{}", data.join("database/catalog.sqlite").display()),
             data: data.clone(),
             redis: Redis::start(),
-            prefix: disk.enter.clone(),
+            prefix: disk.enter(),
         };
         let log = data.join("analyze.log");
         let mut analyze = fleet.command();
