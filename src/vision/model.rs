@@ -6,7 +6,9 @@
 //!
 //! The owner never waits for a batch to fill: it takes what is there, up to `batch_max`, so a lone
 //! photo is not delayed and a crowd is served in crowds. A request whose caller has gone is
-//! skipped. A batch that fails is run again one by one, so that one bad row fails alone.
+//! skipped. A batch that fails is run again one by one, so that one bad row fails alone. Where every
+//! row of it then succeeds, it was the batch that was too large (for the memory of the moment):
+//! the next ones are half as large, and grow again after a while.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,6 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::decoder::panic_message;
 use crate::fate::Fate;
+
+/// Batches that must succeed before larger ones are tried again after one was too large.
+const GROWS_AFTER: u32 = 100;
 
 /// Runs rows and gives one vector per row, in order.
 pub(super) type RunBatch<T> = Box<dyn FnMut(&[&[T]]) -> Result<Vec<Vec<f32>>, String> + Send>;
@@ -102,7 +107,16 @@ impl<T: Send + 'static> Model<T> {
         let batch_max = batch_max.max(1);
         let (requests, inbox) = mpsc::channel(2 * batch_max);
         let counters = Arc::new(Counters::default());
-        let mut owner = Owner { name, batch_max, inbox, run, counters: Arc::clone(&counters) };
+        let counted = Arc::clone(&counters);
+        let mut owner = Owner {
+            name,
+            batch_max,
+            bound: batch_max,
+            succeeded: 0,
+            inbox,
+            run,
+            counters: counted,
+        };
         let thread = std::thread::Builder::new().name(name.to_owned());
         let owner = thread.spawn(move || owner.serve())?;
         Ok(Self { name, requests: Some(requests), owner: Some(owner), counters })
@@ -149,6 +163,10 @@ impl<T> Drop for Model<T> {
 struct Owner<T> {
     name: &'static str,
     batch_max: usize,
+    /// Rows that the next batch takes at most.
+    bound: usize,
+    /// Batches that went well at this bound.
+    succeeded: u32,
     inbox: mpsc::Receiver<Request<T>>,
     run: RunBatch<T>,
     counters: Arc<Counters>,
@@ -174,7 +192,7 @@ impl<T> Owner<T> {
             } else {
                 batch.push(request);
             }
-            let has_room = batch.len() < self.batch_max;
+            let has_room = batch.len() < self.bound;
             next = if has_room { self.inbox.try_recv().ok() } else { None };
         }
         batch
@@ -183,6 +201,7 @@ impl<T> Owner<T> {
     fn answer(&mut self, batch: Vec<Request<T>>) {
         match self.run_rows(&batch) {
             Ok(vectors) => {
+                self.grow();
                 for (request, vector) in batch.into_iter().zip(vectors) {
                     // The caller may have gone meanwhile; nobody else wants the vector.
                     let _ = request.reply.send(Ok(vector));
@@ -191,12 +210,34 @@ impl<T> Owner<T> {
             Err(cause) if batch.len() == 1 => self.refuse(batch, &cause),
             Err(cause) => {
                 count(&self.counters.batches_split, 1);
-                tracing::warn!(model = self.name, rows = batch.len(), cause, "a batch failed");
+                let (rows, failed) = (batch.len(), self.failed());
+                tracing::warn!(model = self.name, rows, cause, "a batch failed");
                 for request in batch {
                     self.answer(vec![request]);
                 }
+                if self.failed() == failed {
+                    (self.bound, self.succeeded) = (rows / 2, 0);
+                    tracing::warn!(
+                        model = self.name,
+                        rows = self.bound,
+                        "its rows went well alone: the next batches are smaller"
+                    );
+                }
             }
         }
+    }
+
+    fn grow(&mut self) {
+        if self.bound < self.batch_max {
+            self.succeeded += 1;
+            if self.succeeded == GROWS_AFTER {
+                (self.bound, self.succeeded) = ((self.bound * 2).min(self.batch_max), 0);
+            }
+        }
+    }
+
+    fn failed(&self) -> u64 {
+        self.counters.failed.load(Ordering::Relaxed)
     }
 
     fn run_rows(&mut self, batch: &[Request<T>]) -> Result<Vec<Vec<f32>>, String> {

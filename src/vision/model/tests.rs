@@ -133,6 +133,47 @@ async fn one_bad_row_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_too_large_makes_the_next_ones_smaller_for_a_while() {
+    let (report, seen) = std_mpsc::channel();
+    let (open, gate) = std_mpsc::channel::<()>();
+    let run = move |rows: &[&[i64]]| {
+        let _ = gate.recv();
+        report.send(rows.len()).expect("the test listens");
+        if rows.len() > 3 { Err("out of memory".to_owned()) } else { Ok(doubled(rows)) }
+    };
+    let model = Arc::new(Model::start("doubler", 8, Box::new(run)).unwrap());
+    let lone = start(&model, 0);
+    until(|| model.stats().batches == 1).await;
+    let tasks: Vec<Running> = (1..=16).map(|number| start(&model, number)).collect();
+    until(|| model.stats().waiting == 16).await;
+    drop(open);
+    for task in tasks.into_iter().chain([lone]) {
+        task.await.unwrap().unwrap();
+    }
+    let sizes: Vec<usize> = seen.try_iter().collect();
+    // 1; 8 in vain, one by one; 4 in vain, one by one; then pairs.
+    let alone = |rows| std::iter::repeat_n(1, rows);
+    let wanted: Vec<usize> =
+        [1, 8].into_iter().chain(alone(8)).chain([4]).chain(alone(4)).chain([2, 2]).collect();
+    assert_eq!(sizes, wanted);
+    assert_eq!(model.stats().failed, 0);
+}
+
+#[test]
+fn batches_grow_again_up_to_what_was_asked_for() {
+    let (_requests, inbox) = mpsc::channel(1);
+    let run: RunBatch<i64> = Box::new(|rows| Ok(doubled(rows)));
+    let counters = Arc::default();
+    let mut owner =
+        Owner { name: "doubler", batch_max: 8, bound: 3, succeeded: 0, inbox, run, counters };
+    let bounds = std::array::from_fn(|_| {
+        (0..GROWS_AFTER).for_each(|_| owner.grow());
+        owner.bound
+    });
+    assert_eq!(bounds, [6, 8, 8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_loses_rows_is_an_error_and_mixes_nothing_up() {
     let model = Model::<i64>::start("forgetful", 4, Box::new(|_| Ok(Vec::new()))).unwrap();
     let error = model.run(vec![1]).await.unwrap_err();
