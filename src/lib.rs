@@ -27,6 +27,7 @@ pub mod names;
 pub mod ollama;
 pub mod originals;
 pub mod owners_word;
+pub mod quiet;
 pub mod reconcile;
 pub mod relay;
 pub mod reprocess;

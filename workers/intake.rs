@@ -9,6 +9,7 @@ use eyefleet::catalog::{Catalog, DetailCounts, Stage, StageState};
 use eyefleet::cli::Client;
 use eyefleet::generation::{GenerationError, GenerationStore};
 use eyefleet::jobs::JobError;
+use eyefleet::quiet::{self, Hold};
 use eyefleet::reconcile::Reconciler;
 use eyefleet::reconcile::details::Details;
 use eyefleet::reconcile::drift::{self, DriftDeps};
@@ -75,16 +76,20 @@ async fn rounds(running: &Running, leading: watch::Receiver<bool>) {
     let mut watching = Watching::default();
     let (watch_deps, schedule_deps) = (watch_deps(client), schedule_deps(client));
     let (mut told, mut counted) = (Told::default(), None::<Instant>);
+    let mut held = None;
     while !running.stop.is_cancelled() {
         if *leading.borrow() {
             round(client, &mut reconciler, &mut details).await;
+            hold(client, &mut held).await;
             if let Err(error) = watching.step(&watch_deps).await {
                 tracing::warn!(%error, "which folders are watched is unknown for now");
             }
             if counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
                 counted = Some(Instant::now());
                 let now = client.clock.now();
-                if let Err(error) = schedule::step(&schedule_deps, &mut told, now).await {
+                if held.is_none()
+                    && let Err(error) = schedule::step(&schedule_deps, &mut told, now).await
+                {
                     tracing::warn!(%error, "what is due is looked up again in the next round");
                 }
                 if let Err(error) = count(client).await {
@@ -108,6 +113,26 @@ fn drift_deps(client: &Client) -> DriftDeps {
         queues: client.queues().into_iter().map(|(_, queue)| queue).collect(),
         data: client.config.data.clone(),
         clock: client.clock.clone(),
+    }
+}
+
+/// Quiet hours and pauses, made true in the queues. While a store is away what was so stays so.
+async fn hold(client: &Client, held: &mut Option<Hold>) {
+    let now = client.clock.now().to_zoned(TimeZone::system());
+    let hours = &client.config.quiet_hours;
+    match quiet::apply(&client.catalog, &client.queues(), hours, &now).await {
+        Ok(new) => {
+            match new {
+                Some(hold) if *held != new => tracing::info!(
+                    until = %hold.until, way_out = hold.way_out(), "Backfill and training are held"
+                ),
+                None if held.is_some() => tracing::info!("Backfill and training go on"),
+                _ => {}
+            }
+            ::metrics::gauge!(metrics::BACKFILL_HELD).set(f64::from(u8::from(new.is_some())));
+            *held = new;
+        }
+        Err(error) => tracing::warn!(%error, "whether backfill is held is unknown for now"),
     }
 }
 

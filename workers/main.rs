@@ -6,6 +6,7 @@ mod export;
 mod intake;
 mod process;
 mod serve;
+mod share;
 mod train;
 mod up;
 
@@ -19,9 +20,8 @@ use eyefleet::search::SearchError;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if matches!(&cli.command, Command::Run(args) if matches!(args.role, Role::Train)) {
-        // Threads take it from the one that starts them: before the runtime has any.
-        train::let_others_go_first();
+    if let Command::Run(args) = &cli.command {
+        leave_to_others(&cli, args.role);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
@@ -44,6 +44,21 @@ fn main() -> ExitCode {
             eprintln!("eyefleet: {error:#}");
             if error.chain().any(is_unknown_library) { Exit::NotFound } else { Exit::Failed }.into()
         }
+    }
+}
+
+/// What threads take from the one that starts them: before the runtime has any.
+fn leave_to_others(cli: &Cli, role: Role) {
+    if matches!(role, Role::Train) {
+        train::let_others_go_first();
+    }
+    // People wait for what `serve` answers. Settings that cannot be read are told of where they are
+    // needed.
+    if !matches!(role, Role::Serve)
+        && let Ok(config) = Config::load(cli.config.as_deref())
+        && let Err(error) = share::keep_to(config.share)
+    {
+        eprintln!("eyefleet: fleet.share cannot be kept to here: {error}");
     }
 }
 

@@ -21,6 +21,7 @@ pub async fn run(process: Process) -> anyhow::Result<()> {
         board: client.board.clone(),
         searcher,
         queues: client.queues(),
+        quiet_hours: client.config.quiet_hours.clone(),
     };
     let routes = health_routes(process.health.clone()).merge(api.routes());
     let running = process.answer(routes)?;

@@ -13,6 +13,7 @@ mod m20261123_000005_ends_of_trainings;
 mod m20261123_000006_owners_word;
 mod m20261123_000007_details;
 mod m20261123_000008_export_since;
+mod m20261123_000009_pauses;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait};
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_owners_word::Change),
             Box::new(m20261123_000007_details::Change),
             Box::new(m20261123_000008_export_since::Change),
+            Box::new(m20261123_000009_pauses::Change),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod backup;
 mod export;
 mod generations;
 mod owner;
+mod pause;
 mod queue;
 mod reprocess;
 mod since;
@@ -18,6 +19,7 @@ pub use generations::{
     GenerationsArgs, GenerationsCommand, GenerationsDiffArgs, GenerationsListArgs,
 };
 pub use owner::{CorrectArgs, RemoveArgs};
+pub use pause::PauseArgs;
 pub use queue::{
     Cap, QueueArgs, QueueCapArgs, QueueCommand, QueueDeadArgs, QueueDrainArgs, QueueFlushArgs,
     QueueName, QueueRedriveArgs, QueueShowArgs, QueueStatusArgs, WhichDead,
@@ -70,6 +72,13 @@ pub enum Command {
     Train(TrainArgs),
     /// Search photos by what is in them.
     Search(SearchArgs),
+    /// Do no backfill and no training for a while.
+    ///
+    /// Uploads are analyzed all the same, a training that runs goes on to its end, and one asked for by
+    /// hand is done.
+    Pause(PauseArgs),
+    /// End a pause.
+    Resume,
     /// List what was learned, compare it, go back to it.
     Generations(GenerationsArgs),
     /// Write catalogue, snapshots and what was learned into one file, while the fleet works.

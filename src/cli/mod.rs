@@ -18,6 +18,7 @@ mod export;
 mod follow_folder;
 mod generations;
 pub mod library;
+mod pause;
 mod progress;
 mod purge;
 mod queue;
@@ -78,6 +79,8 @@ pub async fn run(client: Client, command: Command, json: bool) -> anyhow::Result
         Command::Export(args) => export::export(&client, &args, json).await,
         Command::Train(args) => train::train(&client, &args, json).await,
         Command::Search(args) => search::search(&client, &args, json).await,
+        Command::Pause(args) => pause::pause(&client, &args, json).await,
+        Command::Resume => pause::resume(&client, json).await,
         Command::Generations(args) => generations::generations(&client, &args, json).await,
         Command::Queue(command) => queue::queue(&client, &command, json).await,
         Command::Library(command) => library::library(&client, &command, json).await,

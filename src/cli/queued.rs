@@ -30,7 +30,18 @@ pub(super) async fn ask_for(queue: &Queue, job: NewJob) -> anyhow::Result<()> {
         ),
         Err(error) => return Err(error.into()),
     }
-    if queue.depth().await?.mode == Mode::Paused {
+    let depth = queue.depth().await?;
+    let held = async |id: &str| {
+        let job = queue.state(id).await?;
+        Ok::<_, QueueError>(job.is_some_and(|job| depth.held.contains(&job.lane)))
+    };
+    if !depth.held.is_empty() && held(&id).await? {
+        eprintln!(
+            "the fleet had asked for it before and is paused: it begins after the pause (`eyefleet \
+             status` says when), or after `eyefleet resume`"
+        );
+    }
+    if depth.mode == Mode::Paused {
         eprintln!("queue {name} is paused: it begins after `eyefleet queue resume {name}`");
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fleetq::Mode;
 
 use super::args::LibraryArgs;
+use super::pause::moment;
 use super::queue::{counted, rate, span};
 use super::{Client, Exit};
 use crate::board::{TrainingProgress, WatchFacts, WatchState};
@@ -23,7 +24,8 @@ pub(super) async fn status(
     if !known && args.library != LibraryId::main() {
         return Err(CatalogError::UnknownLibrary(args.library.clone()).into());
     }
-    let status = status_of(&client.catalog, &client.board, &client.queues(), &args.library).await?;
+    let (queues, hours) = (client.queues(), &client.config.quiet_hours);
+    let status = status_of(&client.catalog, &client.board, &queues, hours, &args.library).await?;
     if json {
         say!("{}", serde_json::to_string(&status)?);
     } else {
@@ -51,6 +53,14 @@ fn text(status: &StatusAnswer) -> String {
     let _ = writeln!(out, "  generation  {generation}");
     if let Some(training) = &status.training {
         let _ = writeln!(out, "  training    {}", training_text(training));
+    }
+    if let Some(hold) = &status.held {
+        let (since, until) = (moment(hold.since), moment(hold.until));
+        let _ = writeln!(
+            out,
+            "  held        no backfill and no training from {since} to {until}: {}",
+            hold.way_out()
+        );
     }
     for (place, training) in status.trainings.iter().enumerate() {
         let name = if place == 0 { "trainings" } else { "" };
@@ -150,6 +160,10 @@ fn queue_note(name: &str, queue: &QueueAnswer) -> String {
         Mode::Paused => notes.push(format!("paused: `eyefleet queue resume {name}`")),
         Mode::Draining => notes.push(format!("draining: `eyefleet queue resume {name}`")),
     }
+    if !queue.held.is_empty() {
+        let lanes: Vec<&str> = queue.held.iter().map(|lane| lane.as_str()).collect();
+        notes.push(format!("{} held", lanes.join(" and ")));
+    }
     if let Some(cap) = queue.cap {
         notes.push(format!("{cap} at once"));
     }
@@ -185,6 +199,8 @@ pub(super) fn watch_text(watch: &WatchFacts) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fleetq::Lane;
+
     use super::*;
 
     #[test]
@@ -237,6 +253,7 @@ mod tests {
             claimed: 0,
             dead: 0,
             mode: Mode::Running,
+            held: vec![],
             cap: None,
             jobs_per_second: 3.0,
             eta_seconds: Some(0.0),
@@ -244,8 +261,10 @@ mod tests {
         assert_eq!(queue_note("analyze", &running), "");
         let busy = QueueAnswer { ready: 30, eta_seconds: Some(10.0), ..running };
         assert_eq!(queue_note("analyze", &busy), "  3.0 jobs/s, about 10 s left");
-        let held = QueueAnswer { mode: Mode::Paused, cap: Some(2), jobs_per_second: 0.0, ..busy };
-        let note = queue_note("analyze", &held);
+        let held = QueueAnswer { held: vec![Lane::Backfill], eta_seconds: None, ..busy };
+        assert_eq!(queue_note("analyze", &held), "  backfill held");
+        let paused = QueueAnswer { mode: Mode::Paused, cap: Some(2), held: vec![], ..held };
+        let note = queue_note("analyze", &paused);
         assert_eq!(note, "  paused: `eyefleet queue resume analyze`, 2 at once");
     }
 }

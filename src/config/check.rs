@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::problems::Problems;
 use super::sections::Raw;
 use super::{Config, Secret};
+use crate::quiet::QuietHours;
 use crate::schedule::Timetable;
 
 /// The settings as the program uses them; `None` where `problems` has some then.
@@ -63,6 +64,8 @@ pub(super) fn check(
         exact_search_max: raw.train.exact_search_max as usize,
         train_memory: (raw.train.memory_mib > 0)
             .then(|| raw.train.memory_mib.saturating_mul(1 << 20)),
+        share: raw.fleet.share,
+        quiet_hours: QuietHours::parse(&raw.fleet.quiet_hours).unwrap_or_default(),
         serve_listen: raw.serve.listen,
         health_listen: raw.run.health_listen,
         reload_every: Duration::from_secs_f64(raw.run.reload_seconds),

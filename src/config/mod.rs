@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ollama::{Ollama, OllamaAddress};
+use crate::quiet::QuietHours;
 use crate::schedule::Timetable;
 pub use problems::Origin;
 pub use secret::Secret;
@@ -102,6 +103,10 @@ pub struct Config {
     pub exact_search_max: usize,
     /// Bytes of memory that a training may take; `None`: half of the machine's.
     pub train_memory: Option<u64>,
+    /// The share of a machine's cores that the fleet uses, above 0 and up to 1.
+    pub share: f64,
+    /// Hours without backfill and training.
+    pub quiet_hours: QuietHours,
     /// Address of the HTTP API.
     pub serve_listen: String,
     /// Address of the health pages of the other roles.

@@ -129,6 +129,7 @@ mod tests {
             dead: 0,
             mode: Mode::Running,
             cap: None,
+            held: Vec::new(),
             pace: Pace::default(),
             totals: Totals::default(),
         };

@@ -8,7 +8,7 @@ mod due;
 mod timetable;
 mod told;
 
-use fleetq::{Enqueued, Place, Queue};
+use fleetq::{Enqueued, Lane, Place, Queue};
 use jiff::Timestamp;
 
 pub use due::Rules;
@@ -124,7 +124,7 @@ async fn ask_for_export(
     let request = format!("after-{before}");
     let limit = deps.export_limit;
     let job = ExportSnapshot { library: library.clone(), limit, since: None, request };
-    let asked = job.queued(&Origin::new(Source::Schedule))?;
+    let asked = job.queued(&Origin::new(Source::Schedule))?.in_lane(Lane::Backfill);
     // While the queue is drained it takes nothing: what is due is decided anew each time.
     if offer(&deps.export, vec![asked]).await? == Some(vec![Enqueued::Added]) {
         tracing::info!(%library, photos = facts.analyzed, changes = facts.unlearned.changes, "An export is asked for");
@@ -145,7 +145,7 @@ async fn ask_for_training(
         newer_than: None,
         publish_anyway: false,
     };
-    let asked = job.queued(&Origin::new(Source::Schedule))?;
+    let asked = job.queued(&Origin::new(Source::Schedule))?.in_lane(Lane::Backfill);
     let answer = offer(&deps.train, vec![asked]).await?;
     if answer == Some(vec![Enqueued::Added]) {
         tracing::info!(%library, snapshot = export, "A training is asked for");

@@ -15,6 +15,7 @@ use crate::catalog::{Catalog, ImageRecord};
 use crate::fate::Fate;
 use crate::names::{ImageId, LibraryId};
 use crate::owners_word::OwnersWord;
+use crate::quiet::QuietHours;
 use crate::search::{SearchError, Searcher};
 
 use super::status::status_of;
@@ -33,6 +34,8 @@ pub struct Api {
     pub searcher: Searcher,
     /// Queues by name, for their depth.
     pub queues: Vec<(&'static str, fleetq::Queue)>,
+    /// Hours without backfill and training.
+    pub quiet_hours: QuietHours,
 }
 
 impl Api {
@@ -240,7 +243,7 @@ async fn status(State(api): State<Api>, query: Asked<LibraryQuery>) -> Response 
             Err(error) => return problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
         }
     }
-    match status_of(&api.catalog, &api.board, &api.queues, &query.library).await {
+    match status_of(&api.catalog, &api.board, &api.queues, &api.quiet_hours, &query.library).await {
         Ok(status) => Json(status).into_response(),
         Err(error) if matches!(error.fate, Fate::Transient | Fate::Away) => {
             problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use fleetq::{Depth, Mode};
+use fleetq::{Depth, Lane, Mode};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::board::{Board, TrainingProgress, WatchFacts, WorkerFacts};
 use crate::catalog::{Catalog, FailureReason, Generation, GenerationState, StageCounts};
 use crate::jobs::JobError;
 use crate::names::LibraryId;
+use crate::quiet::{self, Hold, QuietHours};
 
 /// Trainings told of.
 const TRAININGS: u64 = 10;
@@ -29,6 +31,8 @@ pub struct StatusAnswer {
     pub training: Option<TrainingProgress>,
     /// The last ten trainings, newest first, the running one included.
     pub trainings: Vec<TrainingAnswer>,
+    /// What holds backfill and training, if anything does.
+    pub held: Option<Hold>,
     /// The library's watched folder, if it has one.
     pub watch: Option<WatchFacts>,
 }
@@ -118,7 +122,7 @@ impl From<FailureReason> for FailureAnswer {
 }
 
 /// Jobs of one queue by state, and how it stands.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct QueueAnswer {
     /// Waiting for a worker.
     pub ready: u64,
@@ -130,12 +134,14 @@ pub struct QueueAnswer {
     pub dead: u64,
     /// Whether it takes jobs and gives them out.
     pub mode: Mode,
+    /// Lanes of which no job is handed out.
+    pub held: Vec<Lane>,
     /// Most jobs that the whole fleet works on at once.
     pub cap: Option<u32>,
     /// Jobs done a second in the last minute.
     pub jobs_per_second: f64,
     /// How long what waits and runs will take at that pace; none where nothing was done, and in a
-    /// queue that is paused.
+    /// queue that is paused or of which lanes are held.
     pub eta_seconds: Option<f64>,
 }
 
@@ -147,9 +153,10 @@ impl From<&Depth> for QueueAnswer {
             claimed: depth.claimed,
             dead: depth.dead,
             mode: depth.mode,
+            held: depth.held.clone(),
             cap: depth.cap,
             jobs_per_second: depth.pace.per_second(),
-            eta_seconds: (depth.mode != Mode::Paused)
+            eta_seconds: (depth.mode != Mode::Paused && depth.held.is_empty())
                 .then(|| depth.eta())
                 .flatten()
                 .map(|eta| eta.as_secs_f64()),
@@ -165,6 +172,7 @@ pub async fn status_of(
     catalog: &Catalog,
     board: &Board,
     queues: &[(&'static str, fleetq::Queue)],
+    quiet_hours: &QuietHours,
     library: &LibraryId,
 ) -> Result<StatusAnswer, JobError> {
     let mut depths = BTreeMap::new();
@@ -189,6 +197,7 @@ pub async fn status_of(
         counts.stages.insert("detail".to_owned(), states.into());
     }
     let trainings = catalog.generations(library, TRAININGS).await?;
+    let now = catalog.now().to_zoned(TimeZone::system());
     Ok(StatusAnswer {
         library: library.clone(),
         counts,
@@ -197,6 +206,7 @@ pub async fn status_of(
         generation: current.map(|current| current.number.0),
         training: board.training(library).await?,
         trainings: trainings.into_iter().map(TrainingAnswer::from).collect(),
+        held: quiet::hold(quiet_hours, catalog.pause().await?, &now),
         watch: if watched { board.watch(library).await? } else { None },
     })
 }

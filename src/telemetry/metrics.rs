@@ -78,6 +78,7 @@ metrics! {
     TRAINING_ENDED = "eyefleet_training_ended_timestamp_seconds", Gauge, ["outcome"], "When this process ended its last training of each outcome (finished, failed, superseded), as Unix time.";
     SEARCHES_TOTAL = "eyefleet_searches_total", Counter, ["outcome"], "Searches answered (found, nothing, failed).";
     SEARCH_SECONDS = "eyefleet_search_seconds", Histogram, [], "Time of one search.";
+    BACKFILL_HELD = "eyefleet_backfill_held", Gauge, [], "1 while a pause or quiet hours hold backfill and training, as the leading intake process knows it.";
     LEADER = "eyefleet_leader", Gauge, [], "1 in the intake process that holds the leader lease.";
     RECONCILED_TOTAL = "eyefleet_reconciled_total", Counter, [], "Jobs that reconciliation put back into the queue.";
     DRIFT = "eyefleet_drift", Gauge, ["kind"], "What the last look found to differ between catalogue, queue, originals and index, by kind (`image_without_job`, `job_without_image`, `stuck_job`, `lost_analysis`, `orphan_face`, `missing_original`, `index`); the target is 0.";

@@ -18,6 +18,7 @@ mod libraries;
 mod numbers;
 mod outages;
 mod owner;
+mod pausing;
 mod postgres;
 mod queues;
 mod reconciliation;

@@ -90,6 +90,8 @@ pub struct Depth {
     pub mode: Mode,
     /// The most jobs that the whole fleet may hold.
     pub cap: Option<u32>,
+    /// The lanes of which no job is handed out.
+    pub held: Vec<Lane>,
     /// How fast jobs are done.
     pub pace: Pace,
     /// Counters.
@@ -193,8 +195,10 @@ impl Queue {
         };
         let mode = Mode::read(meta.get("mode"));
         let cap = meta.get("cap").and_then(|text| text.parse().ok());
+        let letters = meta.get("held").map_or("", String::as_str);
+        let held = Lane::ALL.into_iter().filter(|lane| letters.contains(lane.letter())).collect();
         let pace = Pace::read(now, &meta);
-        Ok(Depth { lanes, scheduled, claimed, dead, mode, cap, pace, totals })
+        Ok(Depth { lanes, scheduled, claimed, dead, mode, cap, held, pace, totals })
     }
 
     /// Where a job is now; `None` when it is finished or was never added.

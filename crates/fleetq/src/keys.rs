@@ -43,7 +43,7 @@ pub const KEY_TABLE: [KeyRow; 18] = [
     row(
         "meta",
         "hash",
-        "layout version, mode, cap, when steered last, last token, turn of the lanes, last reap, until when jobs were put off, pace, counters",
+        "layout version, mode, cap, held lanes, when steered last, last token, turn of the lanes, last reap, until when jobs were put off, pace, counters",
         "stays",
     ),
     row("jobs", "hash", "id -> body: a JSON header line, then the payload", "until done"),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::Effort;
 use crate::error::QueueError;
+use crate::lane::Lane;
 use crate::queue::Queue;
 use crate::scripts;
 
@@ -50,7 +51,7 @@ impl Queue {
     /// # Errors
     /// What Redis says.
     pub async fn pause(&self) -> Result<(), QueueError> {
-        self.steer("pause", 0).await
+        self.steer("pause", "").await
     }
 
     /// Takes no more jobs, until [`Queue::resume`]: adding one is [`QueueError::Draining`]. What is
@@ -60,7 +61,7 @@ impl Queue {
     /// # Errors
     /// What Redis says.
     pub async fn drain(&self) -> Result<(), QueueError> {
-        self.steer("drain", 0).await
+        self.steer("drain", "").await
     }
 
     /// Takes and gives out jobs again.
@@ -68,7 +69,7 @@ impl Queue {
     /// # Errors
     /// What Redis says.
     pub async fn resume(&self) -> Result<(), QueueError> {
-        self.steer("resume", 0).await
+        self.steer("resume", "").await
     }
 
     /// Has the whole fleet hold no more than `cap` jobs of this queue at once; none for no limit
@@ -77,10 +78,22 @@ impl Queue {
     /// # Errors
     /// What Redis says.
     pub async fn set_cap(&self, cap: Option<NonZeroU32>) -> Result<(), QueueError> {
-        self.steer("cap", cap.map_or(0, NonZeroU32::get)).await
+        self.steer("cap", &cap.map_or(0, NonZeroU32::get).to_string()).await
     }
 
-    async fn steer(&self, verb: &str, value: u32) -> Result<(), QueueError> {
+    /// Hands out no job of these lanes, until it is called with others; with none, all are handed
+    /// out. Jobs that workers hold go on, new ones are taken and wait, and the turns of a held lane
+    /// go to the others. An emptied Redis forgets it.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub async fn hold_lanes(&self, lanes: &[Lane]) -> Result<(), QueueError> {
+        let letters =
+            Lane::ALL.iter().filter(|lane| lanes.contains(lane)).map(|lane| lane.letter());
+        self.steer("hold", &letters.collect::<String>()).await
+    }
+
+    async fn steer(&self, verb: &str, value: &str) -> Result<(), QueueError> {
         let mut call = self.script(&scripts::STEER);
         call.arg(verb).arg(value);
         let _one: i64 = self.run("steer the queue", Effort::UntilAnswered, &call).await?;

@@ -12,6 +12,7 @@ pub mod generations;
 pub mod images;
 pub mod libraries;
 pub mod outbox;
+pub mod pauses;
 pub mod person_constraints;
 pub mod persons;
 pub mod purges;

@@ -67,6 +67,8 @@ async fn full() -> Story {
          VALUES ('main', 1, 'must_link', 'a', 0, 'z', 1, '2026-11-22T13:15:00.000000Z')",
         "INSERT INTO details (library, image, revision, fence, state, written_by, updated_at) \
          VALUES ('main', 'a', 1, 1, 'failed', 'llava', '2026-11-22T13:15:00.000000Z')",
+        "INSERT INTO pauses (only_row, since, until) \
+         VALUES (1, '2026-11-22T13:15:00.000000Z', '2026-11-22T14:15:00.000000Z')",
         // The counter goes on above what is gone.
         "DELETE FROM outbox WHERE id = (SELECT max(id) FROM outbox)",
     ] {

@@ -167,6 +167,7 @@ mod tests {
             dead: 0,
             mode: Mode::Draining,
             cap: None,
+            held: Vec::new(),
             pace: Pace::default(),
             totals: Totals::default(),
         };

@@ -123,6 +123,10 @@ fn text(name: QueueName, depth: &Depth, history: &[HistoryEntry]) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "queue {name}");
     let _ = writeln!(out, "  mode        {mode}");
+    if !depth.held.is_empty() {
+        let lanes: Vec<&str> = depth.held.iter().map(|lane| lane.as_str()).collect();
+        let _ = writeln!(out, "  held        {} (`eyefleet status` tells why)", lanes.join(", "));
+    }
     let at_once = |cap: u32| format!("{} at once", counted(cap.into(), "job"));
     let cap = depth.cap.map_or("none".to_owned(), at_once);
     let _ = writeln!(out, "  cap         {cap}");
@@ -177,7 +181,7 @@ fn pace(depth: &Depth) -> String {
     let within = if pace.within >= FULL_PACE { "minute".to_owned() } else { span(pace.within) };
     let so_far = format!("{} in the last {within}", rate(pace.per_second()));
     match depth.eta() {
-        _ if depth.mode == Mode::Paused => so_far,
+        _ if depth.mode == Mode::Paused || !depth.held.is_empty() => so_far,
         Some(eta) if at_hand > 0 => format!("{so_far}, about {} left", span(eta)),
         _ if depth.scheduled > 0 => format!("{so_far}, the rest waits for its time"),
         _ => format!("{so_far}, nothing left"),
@@ -234,6 +238,7 @@ mod tests {
             dead: 1,
             mode: Mode::Paused,
             cap: Some(4),
+            held: Vec::new(),
             pace: Pace { done: 60, within: Duration::from_secs(30) },
             totals: Totals { enqueued: 103, done: 60, died: 1, ..Totals::default() },
         };
@@ -264,6 +269,7 @@ mod tests {
             dead: 0,
             mode: Mode::Running,
             cap: None,
+            held: Vec::new(),
             pace: Pace::default(),
             totals: Totals::default(),
         };

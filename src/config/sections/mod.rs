@@ -7,6 +7,7 @@
 mod analyze;
 mod database;
 mod export;
+mod fleet;
 mod log;
 mod ollama;
 mod paths;
@@ -39,6 +40,7 @@ pub(super) struct Raw {
     pub reconcile: reconcile::Reconcile,
     pub export: export::Export,
     pub train: train::Train,
+    pub fleet: fleet::Fleet,
     pub serve: serve::Serve,
     pub run: run::Run,
     pub log: log::Log,
@@ -57,6 +59,7 @@ impl Raw {
         self.reconcile.check(problems);
         self.export.check(problems);
         self.train.check(problems);
+        self.fleet.check(problems);
         self.run.check(problems);
         self.log.check(problems);
     }

@@ -182,7 +182,9 @@ impl ExportSnapshot {
         };
         let origin = Origin::new(Source::Export).traced(attempt.traceparent.as_deref());
         let asked = match job.queued(&origin) {
-            Ok(job) => queue.enqueue(job).await.map_err(JobError::from),
+            Ok(job) => {
+                queue.enqueue(job.in_lane(fleetq::Lane::Backfill)).await.map_err(JobError::from)
+            }
             Err(error) => Err(error),
         };
         match asked {

@@ -24,12 +24,13 @@ local SUSPECT_AGAIN, SUSPECTS_APART, SUSPECT_AGAIN_MAX = 250, 5, 60000
 local _, _, wrong = promote(PROMOTE_MAX)
 if wrong then return wrong end
 
--- What the queue gives out at all now: jobs that are ready, as far as mode and cap allow.
+-- What the queue gives out at all now: jobs that are ready, as far as mode, held lanes and cap allow.
+-- A held lane counts as empty, so its turns go to the others.
 local waiting = {}
 local function open_now()
   local total = 0
   for _, lane in ipairs(LANES) do
-    waiting[lane] = redis.call('LLEN', READY[lane])
+    waiting[lane] = string.find(HELD, lane, 1, true) and 0 or redis.call('LLEN', READY[lane])
     total = total + waiting[lane]
   end
   if MODE == 'paused' then return 0 end

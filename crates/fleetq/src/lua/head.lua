@@ -10,14 +10,14 @@ local LANES = { 'i', 'u', 'b' }
 
 -- Another program may have opened the queue since, with another layout of its keys. None is noted
 -- after Redis was emptied: the first new job brings it back.
-local ABOUT = redis.call('HMGET', META, 'layout', 'mode', 'cap')
+local ABOUT = redis.call('HMGET', META, 'layout', 'mode', 'cap', 'held')
 local LAYOUT = '2.0'
 if ABOUT[1] and ABOUT[1] ~= LAYOUT and string.match(ABOUT[1], '^%d+') ~= '2' then
   return redis.error_reply('FLEETQLAYOUT ' .. ABOUT[1])
 end
 -- What was asked of the queue as a whole: 'paused', 'draining' or nothing, and how many of its jobs
--- the fleet may hold at once.
-local MODE, CAP = ABOUT[2], tonumber(ABOUT[3])
+-- the fleet may hold at once, and the letters of the lanes that are not handed out.
+local MODE, CAP, HELD = ABOUT[2], tonumber(ABOUT[3]), ABOUT[4] or ''
 
 -- Somebody else's value under one of our names would stop a script half-way. What a script writes
 -- and has not read before, it looks at with this before its first write.

@@ -20,6 +20,7 @@ mod g6_bounded;
 mod g8_outage;
 mod g9_stop;
 mod harness;
+mod holding_lanes;
 mod holding_off;
 mod inputs;
 mod keys;
