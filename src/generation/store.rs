@@ -17,6 +17,7 @@ use crate::snapshot::FileEntry;
 use crate::snapshot::durable::{self, HashedFile};
 
 const BUILD_PREFIX: &str = ".build-";
+/// In front of the name of a folder that is being removed.
 const GONE_PREFIX: &str = ".gone-";
 
 /// The generations of one library.
@@ -78,7 +79,8 @@ impl GenerationStore {
             if token > fence {
                 return Err(GenerationError::Superseded { mine: fence, newer: token });
             }
-            remove(&shelf.join(name))?;
+            // Whoever is still at work there finds no folder for its next file.
+            remove(&self.take_away(&name)?)?;
         }
         let path = shelf.join(format!("{BUILD_PREFIX}{fence}"));
         fs::create_dir(&path).map_err(GenerationError::io("create", &path))?;
@@ -226,11 +228,7 @@ impl GenerationStore {
             if also_keep.contains(number) || linked == Some(*number) {
                 continue;
             }
-            // Renamed first: a reader finds it whole or not at all.
-            let gone = shelf.join(format!("{GONE_PREFIX}{number}"));
-            remove(&gone)?;
-            let folder = self.folder(*number);
-            fs::rename(&folder, &gone).map_err(GenerationError::io("remove", &folder))?;
+            self.take_away(&number.to_string())?;
             removed.push(*number);
         }
         for name in self.names()? {
@@ -239,6 +237,19 @@ impl GenerationStore {
             }
         }
         Ok(removed)
+    }
+
+    /// Gives a folder another name, under which it may be removed: who reads it finds it whole or not
+    /// at all, and who writes into it does not refill what is being emptied.
+    fn take_away(&self, name: &str) -> Result<PathBuf, GenerationError> {
+        let (folder, gone) =
+            (self.shelf().join(name), self.shelf().join(format!("{GONE_PREFIX}{name}")));
+        remove(&gone)?;
+        match fs::rename(&folder, &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            taken => taken.map_err(GenerationError::io("remove", &folder))?,
+        }
+        Ok(gone)
     }
 
     fn shelf(&self) -> PathBuf {
@@ -325,8 +336,14 @@ mod tests {
         assert_eq!(store.list().unwrap(), numbers(&[1]));
         let left = library.path().join("generations/.build-50");
         assert!(left.exists());
+        // Somebody died while removing it.
+        let half_gone = library.path().join("generations/.gone-.build-50");
+        fs::create_dir(&half_gone).unwrap();
+        fs::write(half_gone.join("words.json"), "{}").unwrap();
         let next = store.begin(Fence(51)).unwrap();
-        assert!(!left.exists(), "the next trainer removes it");
+        assert!(!left.exists() && !half_gone.exists(), "the next trainer removes it");
+        let hidden = store.names().unwrap().into_iter().filter(|name| name.starts_with('.'));
+        assert_eq!(hidden.collect::<Vec<_>>(), [".build-51"]);
         let path = next.path().to_owned();
         drop(next);
         assert!(!path.exists());

@@ -22,12 +22,16 @@ fn space() -> SpaceId {
 
 /// A generation of three images, published on the volume and in the catalogue.
 async fn publish(catalog: &Catalog, data: &Path, fence: i64) -> Version {
+    publish_in(space(), catalog, data, fence).await
+}
+
+async fn publish_in(space: SpaceId, catalog: &Catalog, data: &Path, fence: i64) -> Version {
     let main = LibraryId::main();
     let folder = volume::library_dir(data, &main);
     let now = Clock::system().now();
     let id = SnapshotId::new(now, Fence(fence));
     let mut writer =
-        SnapshotWriter::create(&folder, id.clone(), main.clone(), space(), 3, now).unwrap();
+        SnapshotWriter::create(&folder, id.clone(), main.clone(), space.clone(), 3, now).unwrap();
     for (place, name) in ["a", "b", "c"].into_iter().enumerate() {
         let image = SnapshotImage {
             image: ImageId::new(name).unwrap(),
@@ -59,10 +63,8 @@ async fn publish(catalog: &Catalog, data: &Path, fence: i64) -> Version {
         });
     store.publish(&build, learned.unwrap().publication(number, None, now)).unwrap();
     let report = serde_json::json!({});
-    let published = catalog
-        .publish_generation(&main, Fence(fence), number, &space(), 3, &report)
-        .await
-        .unwrap();
+    let published =
+        catalog.publish_generation(&main, Fence(fence), number, &space, 3, &report).await.unwrap();
     let Published::Published { change } = published else { panic!("{published:?}") };
     Version { change, number }
 }
@@ -134,4 +136,32 @@ async fn a_damaged_generation_is_refused_and_the_old_one_serves_on() {
     board.announce(&main, third).await.unwrap();
     board.announce(&main, first).await.unwrap();
     assert_eq!(board.versions().await.unwrap()[&main], third);
+}
+
+#[tokio::test]
+async fn a_generation_of_other_vectors_is_not_served_by_those_who_cannot_compare_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let url = database_url(&folder.path().join("catalog.sqlite"));
+    let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+    let board = Board::open(&redis.url(), "story").unwrap();
+    let main = LibraryId::main();
+    catalog.ensure_library(&main, folder.path()).await.unwrap();
+    let other = SpaceId::new("fedcba9876543210").unwrap();
+    let follower = |space: &SpaceId| {
+        Follower::new(folder.path().to_owned(), space.clone(), catalog.clone(), board.clone())
+    };
+    let first = publish(&catalog, folder.path(), 1).await;
+    board.announce(&main, first).await.unwrap();
+    let ours = follower(&space());
+    assert!(ours.look().await);
+    let second = publish_in(other.clone(), &catalog, folder.path(), 2).await;
+    board.announce(&main, second).await.unwrap();
+    // While the processes of a fleet are started anew with another pack, each serves what it can.
+    let theirs = follower(&other);
+    for (reader, serves) in [(&ours, 1), (&theirs, 2), (&follower(&space()), 1)] {
+        reader.look().await;
+        let served = reader.generation(&main).await.unwrap().unwrap();
+        assert_eq!(served.number, GenerationNumber(serves));
+    }
 }

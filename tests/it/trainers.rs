@@ -205,6 +205,38 @@ async fn of_two_trainers_at_once_the_newer_one_publishes() {
     }
 }
 
+#[tokio::test]
+async fn a_snapshot_that_was_cut_is_not_learned_from() {
+    let library = Library::new().await;
+    library.train(10, 0).await.unwrap();
+    let reader = library.follower();
+    let folder = volume::library_dir(&library.data, &LibraryId::main());
+    let snapshot = snapshot::list(&folder).unwrap().pop().unwrap();
+    let files = std::fs::read_dir(snapshot::path_of(&folder, &snapshot)).unwrap();
+    let mut whole = Vec::new();
+    for file in files.map(|file| file.unwrap().path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        if bytes.is_empty() {
+            continue; // No photo of this library has a face.
+        }
+        std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+        let error = library.train(20 + whole.len() as i64, 1).await.unwrap_err();
+        assert_eq!(error.fate, Fate::Permanent, "{error}");
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(error.message.contains(name), "{name}: {error}");
+        assert!(error.message.contains("eyefleet export"), "no next step: {error}");
+        std::fs::write(&file, &bytes).unwrap();
+        whole.push(file);
+        reader.look().await;
+        let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
+        assert_whole(&served);
+        assert_eq!(library.assert_current_is_whole().await.number, GenerationNumber(1));
+    }
+    assert!(whole.len() > 2, "{whole:?}");
+    library.train(99, 1).await.unwrap();
+    assert_eq!(library.assert_current_is_whole().await.number, GenerationNumber(2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_disk_that_is_full_at_any_write_of_a_training_leaves_the_old_or_the_new_generation() {
     let folder = tempfile::tempdir().unwrap();
