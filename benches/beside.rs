@@ -2,7 +2,7 @@
 //! it and while one training follows the other. The library has a graph as its index, which is the
 //! longest that a training computes. Each is done once, in one piece, so this is no statistic: run it
 //! again where it matters.
-//! Run with `cargo bench --bench beside`; it takes about two minutes.
+//! Run with `cargo bench --bench beside`; it takes about five minutes.
 #![allow(clippy::unwrap_used, reason = "a bench may fail loudly")]
 
 #[allow(dead_code, reason = "each bench is a crate of its own and uses a part of it")]
@@ -27,7 +27,7 @@ use sample::analyzed::fill;
 use support::{Up, eyefleet, get, photos, run, stderr, wait_for};
 
 /// Above `train.exact_search_max`.
-const LEARNED: usize = 100_000;
+const LEARNED: usize = 60_000;
 /// New photos, analyzed before the trainings and beside them.
 const PHOTOS: usize = 3000;
 const SEARCHES: usize = 400;
