@@ -14,6 +14,9 @@ pub const DESCRIPTION: &str = "description";
 pub const TAGS: &str = "tags";
 /// The field that holds what was said of the photo when the owner said its tags, and is none of them.
 pub const DECLINED: &str = "declined";
+/// The row that remembers when the owner took the words back: an older one that comes late must not
+/// bring them back. It says nothing of the photo.
+pub const UNDONE: &str = "undone";
 /// Every field that a person corrects.
 pub const FIELDS: [&str; 3] = [DESCRIPTION, TAGS, DECLINED];
 

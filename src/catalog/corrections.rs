@@ -11,9 +11,9 @@ use super::columns::{Row, json_text, time_text};
 use super::entities::corrections::{ActiveModel, Column, Entity, Model};
 use super::entities::{analyses, images, outbox, stages};
 use super::images::corrections_of;
-use super::{Catalog, CatalogError, Result, Stage, StageState, Tag, WaitingImage};
+use super::{Catalog, CatalogError, Reset, Result, Stage, StageState, Tag, WaitingImage};
 use crate::names::{ImageId, LibraryId, Revision};
-use crate::owners_word::{DECLINED, DESCRIPTION, FIELDS, Said, TAGS};
+use crate::owners_word::{DECLINED, DESCRIPTION, FIELDS, Said, TAGS, UNDONE};
 
 /// Most tags that are remembered as declined of one image: many times what models say of it.
 const DECLINED_MAX: usize = 1000;
@@ -107,9 +107,8 @@ impl Catalog {
         let said_text = time_text(said_at);
         let before = of_image(library, image).all(&change).await?;
         let is_news = |field: &str| {
-            let known = before.iter().find(|row| row.field == field);
-            let said_before = known.map(|row| row.said_at.as_ref().unwrap_or(&row.created_at));
-            said_before.is_none_or(|time| *time < said_text)
+            let mut known = before.iter().filter(|row| row.field == field || row.field == UNDONE);
+            known.all(|row| *row.said_at.as_ref().unwrap_or(&row.created_at) < said_text)
         };
         let mut fields = Vec::new();
         if let Some(description) = said.description.as_ref().filter(|_| is_news(DESCRIPTION)) {
@@ -141,6 +140,25 @@ impl Catalog {
         Ok(Some(Corrected { applied, image: waiting_image(&row)? }))
     }
 
+    /// Puts the stage `enrich` of an image to waiting where what its owner has said is not `said` any
+    /// more. Answers whether that was so. A correction that comes while an enrichment is being made finds
+    /// the stage waiting already, and the end of that enrichment settles it.
+    ///
+    /// # Errors
+    /// A failure of the database; then nothing was changed.
+    pub async fn enrich_again_if_corrected(
+        &self,
+        library: &LibraryId,
+        image: WaitingImage,
+        said: &[Correction],
+    ) -> Result<bool> {
+        let is_news = self.corrections(library, &image.image).await? != said;
+        if is_news {
+            self.reset(library, &[Reset { image, stages: [Stage::Enrich].into() }]).await?;
+        }
+        Ok(is_news)
+    }
+
     /// Forgets what the owner said of an image until `said_at`: the models' words count again. Answers
     /// none where the image is not recorded.
     ///
@@ -163,6 +181,19 @@ impl Catalog {
             .exec(&change)
             .await?;
         let applied = forgotten.rows_affected > 0;
+        let said_text = time_text(said_at);
+        let undone = of_image(library, image).filter(Column::Field.eq(UNDONE)).one(&change).await?;
+        if undone.is_none_or(|row| row.said_at.is_none_or(|time| time < said_text)) {
+            let row = ActiveModel {
+                library: Set(library.to_string()),
+                image: Set(image.to_string()),
+                field: Set(UNDONE.to_owned()),
+                value: Set("null".to_owned()),
+                created_at: Set(now.clone()),
+                said_at: Set(Some(said_text)),
+            };
+            Entity::insert(row).on_conflict(replaced()).exec_without_returning(&change).await?;
+        }
         if applied {
             follow_up(&change, &row, library, image, &now).await?;
         }

@@ -3,13 +3,14 @@
 //! What must stay true: an analysis waits for one where it has none and none failed for its revision;
 //! a description is stored where the photo still has the revision that was seen, once for each token.
 
-use sea_orm::sea_query::{Expr, LockType, OnConflict};
+use jiff::Timestamp;
+use sea_orm::sea_query::{Expr, LockType, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, FromQueryResult,
+    PaginatorTrait, QueryFilter, QuerySelect, Statement,
 };
 
-use super::columns::{Row, json_text, plain, unsigned};
+use super::columns::{Row, json_text, plain, time_text, unsigned};
 use super::entities::details::{ActiveModel, Column, Entity};
 use super::entities::{analyses, images, outbox};
 use super::{Catalog, Event, Result, Stored, WaitingImage};
@@ -84,7 +85,8 @@ impl Catalog {
         rows.into_iter().map(read).collect()
     }
 
-    /// Whether the analysis of this revision of the image waits for a detailed description.
+    /// Whether the analysis of this revision of the image has no detailed description. One that failed
+    /// is not offered by itself; somebody who brings its job back wants it tried again.
     ///
     /// # Errors
     /// A failure of the database.
@@ -94,12 +96,11 @@ impl Catalog {
         image: &ImageId,
         revision: Revision,
     ) -> Result<bool> {
-        let question = format!(
-            "SELECT count(*) AS number FROM analyses a
-             WHERE {WAITS} AND a.image = $2 AND a.revision = $3"
-        );
+        let question = "SELECT count(*) AS number FROM analyses a
+             WHERE a.library = $1 AND a.detailed_description IS NULL
+                 AND a.image = $2 AND a.revision = $3";
         let values = [library.as_str().into(), image.as_str().into(), revision.0.into()];
-        Ok(self.count_details(&question, values.to_vec()).await? > 0)
+        Ok(self.count_details(question, values.to_vec()).await? > 0)
     }
 
     /// How many detailed descriptions stand where.
@@ -206,6 +207,41 @@ impl Catalog {
             .await?;
         change.commit().await?;
         Ok(Stored::Stored)
+    }
+
+    /// How many detailed descriptions of a library failed, of images recorded at or after `since`; where
+    /// they are to be tried `again`, they wait from now on.
+    ///
+    /// # Errors
+    /// A failure of the database; then nothing was changed.
+    pub async fn failed_details(
+        &self,
+        library: &LibraryId,
+        since: Option<Timestamp>,
+        again: bool,
+    ) -> Result<u64> {
+        let failed = || {
+            let mut chosen = Condition::all()
+                .add(Column::Library.eq(library.as_str()))
+                .add(Column::State.eq("failed"));
+            if let Some(since) = since {
+                let recorded = Query::select()
+                    .column(images::Column::Image)
+                    .from(images::Entity)
+                    .and_where(images::Column::Library.eq(library.as_str()))
+                    .and_where(images::Column::CreatedAt.gte(time_text(since)))
+                    .to_owned();
+                chosen = chosen.add(Column::Image.in_subquery(recorded));
+            }
+            chosen
+        };
+        if !again {
+            return Ok(Entity::find().filter(failed()).count(&self.read).await?);
+        }
+        let change = self.begin().await?;
+        let forgotten = Entity::delete_many().filter(failed()).exec(&change).await?;
+        change.commit().await?;
+        Ok(forgotten.rows_affected)
     }
 
     /// Why this content of the image gets no detailed description, where that is so.

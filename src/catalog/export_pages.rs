@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::columns::{Row, time_text};
@@ -139,6 +140,8 @@ impl Catalog {
         let models = next_analyzed(&moment, library, scope, after, limit).await?;
         let last = models.last().map(|model| model.image.clone());
         let mut page = ExportPage { last, ..ExportPage::default() };
+        let backend = moment.get_database_backend();
+        let may_be_damaged = |seen| may_be_damaged(seen, backend);
         if let Some(seen) = may_be_damaged(Seen::of(&moment, library, &ids(&models)).await)? {
             page.take(models, seen);
             return Ok(page);
@@ -186,11 +189,13 @@ fn ids(models: &[images::Model]) -> Vec<String> {
     models.iter().map(|model| model.image.clone()).collect()
 }
 
-/// `None` where a row does not read; a database that is away is another matter.
-fn may_be_damaged<T>(read: Result<T>) -> Result<Option<T>> {
+/// `None` where a row does not read; a database that is away is another matter. A question that
+/// PostgreSQL refuses ends the transaction, and would make every row after it look damaged.
+fn may_be_damaged<T>(read: Result<T>, backend: DbBackend) -> Result<Option<T>> {
     match read {
         Ok(found) => Ok(Some(found)),
-        Err(CatalogError::Corrupt { .. } | CatalogError::Query { .. }) => Ok(None),
+        Err(CatalogError::Corrupt { .. }) => Ok(None),
+        Err(CatalogError::Query { .. }) if backend == DbBackend::Sqlite => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -12,6 +12,7 @@ use super::entities::corrections;
 use super::entities::images::{Column, Entity, Model};
 use super::{Catalog, ROWS_MAX, Result};
 use crate::names::{ImageId, LibraryId, RelativePath};
+use crate::owners_word::UNDONE;
 
 /// A living image as the file it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +169,7 @@ fn corrected(library: &LibraryId) -> SelectStatement {
         .column(corrections::Column::Image)
         .from(corrections::Entity)
         .and_where(corrections::Column::Library.eq(library.as_str()))
+        .and_where(corrections::Column::Field.ne(UNDONE))
         .to_owned()
 }
 

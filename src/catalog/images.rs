@@ -14,6 +14,7 @@ use super::entities::images::{Column, Entity, Model};
 use super::entities::{analyses, corrections, faces, stages};
 use super::{Analysis, Catalog, Correction, Face, ROWS_MAX, Result, StageRecord};
 use crate::names::{ImageId, LibraryId, RelativePath, Revision};
+use crate::owners_word::UNDONE;
 
 /// One image with all that is known of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,6 +208,7 @@ pub(super) async fn corrections_of(
         let rows = corrections::Entity::find()
             .filter(corrections::Column::Library.eq(library.as_str()))
             .filter(corrections::Column::Image.is_in(images))
+            .filter(corrections::Column::Field.ne(UNDONE))
             .order_by_asc(corrections::Column::Image)
             .order_by_asc(corrections::Column::Field)
             .all(database)

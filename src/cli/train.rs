@@ -64,8 +64,11 @@ async fn enqueue(
     let snapshot = SnapshotId::parse(&export.export)
         .with_context(|| format!("export {:?} has no snapshot id", export.export))?;
     let newer_than = if how.force {
-        let newest = client.catalog.generations(library, 1).await?;
-        Some(newest.first().map_or(GenerationNumber(0), |generation| generation.number))
+        // Numbers of trainings that failed are used again.
+        let recent = client.catalog.generations(library, RECENT).await?;
+        let published =
+            recent.iter().find(|generation| generation.state == GenerationState::Published);
+        Some(published.map_or(GenerationNumber(0), |generation| generation.number))
     } else {
         None
     };

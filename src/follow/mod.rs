@@ -233,7 +233,7 @@ impl Follower {
         let loaded = tokio::task::spawn_blocking(move || {
             let loaded = loading.load(&store, version.number, Some(&space)).map(drop);
             if loaded.is_err() && loading.number().is_none() {
-                serve_an_older_one(&loading, &store, &space);
+                serve_an_older_one(&loading, &store, &space, version.number);
             }
             loaded
         });
@@ -301,9 +301,15 @@ impl Follower {
 
 /// For a process that has just begun and cannot load what is current: the newest of those that lie
 /// there and are whole is better than none, until the current one can be loaded.
-fn serve_an_older_one(current: &Current, store: &GenerationStore, space: &SpaceId) {
+fn serve_an_older_one(
+    current: &Current,
+    store: &GenerationStore,
+    space: &SpaceId,
+    than: GenerationNumber,
+) {
     let Ok(numbers) = store.list() else { return };
-    for number in numbers.into_iter().rev() {
+    // Newer ones were gone back from, or never published.
+    for number in numbers.into_iter().rev().filter(|number| *number < than) {
         if current.load(store, number, Some(space)).is_ok() {
             tracing::warn!(generation = %number, "an older generation is served for now");
             return;

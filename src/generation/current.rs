@@ -55,7 +55,12 @@ impl Current {
         wanted: Option<&SpaceId>,
     ) -> Result<Arc<Generation>, GenerationError> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = self.get().filter(|held| held.number == number) {
+        // A number that was never published is used again, for another content.
+        let is_it = |held: &Arc<Generation>| {
+            held.number == number
+                && store.manifest(number).is_ok_and(|there| there.fence == held.manifest.fence)
+        };
+        if let Some(held) = self.get().filter(is_it) {
             return Ok(held);
         }
         let loaded = Arc::new(store.open(number, wanted)?);

@@ -99,7 +99,8 @@ impl Job for AnalyzeImage {
         let seen = timed(metrics::LOOK_SECONDS, deps.vision.look(&photo)).await;
         let seen = seen.map_err(|error| JobError::from(error).about(&self.path))?;
         let learned = deps.learned.generation(&self.library).await?;
-        let owner = OwnersWord::of(&catalog.corrections(&self.library, image).await?);
+        let said = catalog.corrections(&self.library, image).await?;
+        let owner = OwnersWord::of(&said);
         let (seen, enriched) = self.enrich(seen, &owner, learned).await?;
         let pack = deps.vision.pack().to_string();
         let analysis = self.row(&photo, hash, seen, &owner, enriched, pack);
@@ -107,7 +108,7 @@ impl Job for AnalyzeImage {
             .catalog
             .store_analysis(&self.library, &self.image, self.revision, attempt.fence, &analysis)
             .await?;
-        done(stored)
+        self.unless_said_meanwhile(deps, &said, stored).await
     }
 
     async fn give_up(

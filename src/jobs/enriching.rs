@@ -6,7 +6,7 @@
 
 use super::analyze_image::{AnalyzeDeps, AnalyzeImage, done, enriched_row};
 use super::{Attempt, Done, JobError};
-use crate::catalog::{Event, ImageRecord, Outcome, Stage, Tag};
+use crate::catalog::{Correction, Event, ImageRecord, Outcome, Stage, Stored, Tag, WaitingImage};
 use crate::enrich::{Analysis, Enrichment, enrich};
 use crate::fate::Fate;
 use crate::generation::Generation;
@@ -68,7 +68,8 @@ impl AnalyzeImage {
         else {
             return Ok(None);
         };
-        let owner = OwnersWord::of(&record.corrections);
+        let said = record.corrections.clone();
+        let owner = OwnersWord::of(&said);
         let description = owner.description(seen.description.clone());
         let tags: Vec<String> =
             owner.tags(seen.tags.clone()).into_iter().map(|tag| tag.name).collect();
@@ -114,7 +115,29 @@ impl AnalyzeImage {
                 Some(&event),
             )
             .await?;
-        done(stored).map(Some)
+        self.unless_said_meanwhile(deps, &said, stored).await.map(Some)
+    }
+
+    /// Ends the job, except where the owner has said something since `said` was read: what was made of
+    /// that is out of date, and the photo is enriched once more. The owner's own job was refused while
+    /// this one ran.
+    pub(super) async fn unless_said_meanwhile(
+        &self,
+        deps: &AnalyzeDeps,
+        said: &[Correction],
+        stored: Stored,
+    ) -> Result<Done, JobError> {
+        let ended = done(stored)?;
+        let image = WaitingImage {
+            image: self.image.clone(),
+            path: self.path.clone(),
+            revision: self.revision,
+        };
+        if !deps.catalog.enrich_again_if_corrected(&self.library, image, said).await? {
+            return Ok(ended);
+        }
+        let why = "its owner said something of it meanwhile: it is enriched once more";
+        Err(JobError::new(Fate::Transient, why).about(&self.path))
     }
 }
 
@@ -140,7 +163,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalog::Correction;
     use crate::generation::{Association, DescriptionPattern, TermKind, samples};
     use crate::names::GenerationNumber;
 

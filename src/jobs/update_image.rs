@@ -85,7 +85,11 @@ impl Job for UpdateImage {
                 path: image.path,
                 revision: image.revision,
             };
-            return again.run(deps, attempt).await;
+            // The word stands. The stage waits, so a failure of this is mended by reconciliation, and
+            // is not told to the owner as a refusal.
+            if let Err(error) = again.run(deps, attempt).await {
+                tracing::warn!(image = %self.image, %error, "a corrected photo is enriched later");
+            }
         }
         Ok(Done::Finished)
     }

@@ -3,14 +3,19 @@
 
 use super::LearnOptions;
 use super::error::LearnError;
+use super::together::PAIRS_MAX;
 use crate::snapshot::SnapshotManifest;
 
 /// The process itself, and what does not grow with the library.
 const BASE: u64 = 64 << 20;
 /// An image's words, tags and categories as numbers, its id, and its share of the pairs that are
-/// counted: 225 bytes each of a million images with six tags (`cargo bench --bench timeline`), and as much
-/// again for those that have more to say.
-const IMAGE: u64 = 500;
+/// counted: 225 bytes each of a million images with six tags (`cargo bench --bench timeline`), and room for
+/// those that a hundred words describe.
+const IMAGE: u64 = 900;
+/// Pairs of words that an image may add to those that are counted, and what one takes twice: counted, and
+/// in order.
+const PAIRS: u64 = 1_000;
+const PAIR: u64 = 64;
 /// The graph over a vector while it is built, beside the vector itself: neighbours in 16 and more lists,
 /// and the same frozen (5,138 bytes with a vector of 512 values, see `hnsw_rs`).
 const GRAPH: u64 = 3_600;
@@ -50,7 +55,11 @@ fn need(snapshot: &SnapshotManifest, graph: bool) -> u64 {
     let vector = snapshot.dim as u64 * 4;
     let face = snapshot.face_dim.unwrap_or(0) as u64 * 4;
     let indexed = if graph { vector * 2 + GRAPH } else { vector };
-    BASE + snapshot.images * IMAGE + snapshot.vectors * indexed + snapshot.faces * (face * 2 + FACE)
+    let pairs = (snapshot.images * PAIRS).min(PAIRS_MAX as u64) * PAIR;
+    BASE + pairs
+        + snapshot.images * IMAGE
+        + snapshot.vectors * indexed
+        + snapshot.faces * (face * 2 + FACE)
 }
 
 #[cfg(test)]

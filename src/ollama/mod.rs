@@ -1,8 +1,8 @@
 //! A client of Ollama, which runs language models that see: richer descriptions, never required.
 //!
 //! What must stay true: every call has a time limit and its answer a largest size; that an Ollama is
-//! away, slow, or lacks its model is told from an answer that is nonsense, because only the latter says
-//! something about the photo. It knows no jobs and no catalogue.
+//! away or lacks its model is told from an answer that is nonsense, and from none by one that is well
+//! otherwise, because only those say something about the photo. It knows no jobs and no catalogue.
 
 mod address;
 mod answer;
@@ -33,7 +33,7 @@ const PROMPT: &str = "Describe this photo in three to five plain sentences: what
 /// Why there is no description.
 #[derive(Debug, thiserror::Error)]
 pub enum OllamaError {
-    /// Nobody answers, or too late, or with a failure of its own.
+    /// Nobody answers, or with a failure of its own, whatever is asked.
     #[error(
         "ollama at {address} is away: {cause}; start it with `ollama serve`, or correct OLLAMA_HOST"
     )]
@@ -53,7 +53,7 @@ pub enum OllamaError {
         /// The model that was asked for.
         model: String,
     },
-    /// Its answer is no description.
+    /// Its answer is no description, or it has none for this photo alone.
     #[error("ollama at {address} did not describe the photo: {cause}")]
     Nonsense {
         /// Where.
@@ -119,14 +119,30 @@ impl Ollama {
             "stream": false,
         });
         let body = question.to_string();
-        let (status, answer) =
-            self.call(Method::POST, "/api/generate", body, self.time_max).await?;
-        match status {
-            StatusCode::OK => answer::read(&answer)
-                .map_err(|cause| OllamaError::Nonsense { address: self.address.clone(), cause }),
-            StatusCode::NOT_FOUND => Err(self.no_model()),
-            other => Err(self.away(format!("it answers {other}"))),
+        let asked = self.call(Method::POST, "/api/generate", body, self.time_max).await;
+        let failed = match asked {
+            Ok((StatusCode::OK, answer)) => {
+                return answer::read(&answer).map_err(|cause| self.nonsense(cause));
+            }
+            Ok((StatusCode::NOT_FOUND, _)) => return Err(self.no_model()),
+            Ok((refused, _)) if refused.is_client_error() => {
+                return Err(self.nonsense(format!("it answers {refused}")));
+            }
+            Ok((broken, _)) => self.away(format!("it answers {broken}")),
+            Err(error) => error,
+        };
+        // One photo on which a model breaks, or never ends, must not hold up all the others for ever:
+        // where everything else is well, it is this photo.
+        match (failed, self.look().await) {
+            (OllamaError::Away { cause, .. }, Ok(())) => {
+                Err(self.nonsense(format!("{cause}, though it is there with its model")))
+            }
+            (failed, _) => Err(failed),
         }
+    }
+
+    fn nonsense(&self, cause: String) -> OllamaError {
+        OllamaError::Nonsense { address: self.address.clone(), cause }
     }
 
     /// Whether it answers and has the model.

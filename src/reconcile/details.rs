@@ -6,11 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use fleetq::{Lane, NewJob, Queue};
+use fleetq::{Enqueued, Lane, NewJob, Place, Queue};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Detail, WaitingImage};
 use crate::jobs::{DescribeInDetail, Job, JobError, Origin, Source, id_prefix, offer};
-use crate::names::{ImageId, LibraryId};
+use crate::names::{Fence, ImageId, LibraryId};
 
 /// Images offered at once.
 const PAGE: u64 = 500;
@@ -68,7 +68,12 @@ impl Details {
             });
             let jobs: Vec<NewJob> = jobs.collect();
             let offered = jobs.len();
-            offer(queue, jobs).await?;
+            let answers = offer(queue, jobs).await?.unwrap_or_default();
+            for (waiting, answer) in page.iter().zip(answers) {
+                if answer == Enqueued::Duplicate(Place::Dead) {
+                    give_up(catalog, &library.id, waiting).await?;
+                }
+            }
             if catalog.library(&library.id).await?.is_none() {
                 // Purged since the page was read: the purge may have looked at the queue already.
                 queue.discard(&id_prefix::<DescribeInDetail>(&library.id)).await?;
@@ -77,4 +82,20 @@ impl Details {
         }
         Ok(0)
     }
+}
+
+/// Its job was quarantined: it killed its workers, and they could not say so. Any token of a worker is
+/// newer than this one.
+async fn give_up(
+    catalog: &Catalog,
+    library: &LibraryId,
+    waiting: &WaitingImage,
+) -> Result<(), JobError> {
+    let why = "its job was quarantined: `eyefleet queue dead detail` tells why, `eyefleet queue \
+               redrive detail --all` tries again";
+    let detail = Detail { model: String::new(), outcome: Err(why.to_owned()) };
+    let (image, revision) = (&waiting.image, waiting.revision);
+    let _superseded_where_it_was_described_meanwhile =
+        catalog.store_detail(library, image, revision, Fence(0), &detail).await?;
+    Ok(())
 }

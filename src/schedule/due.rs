@@ -63,6 +63,13 @@ pub(super) struct Facts {
     pub learned: Option<Generation>,
 }
 
+impl Facts {
+    /// Whether a training of the newest complete export has begun and not ended.
+    pub fn is_building(&self) -> bool {
+        self.learned.as_ref().is_some_and(|it| it.state == GenerationState::Building)
+    }
+}
+
 /// What a library is to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {

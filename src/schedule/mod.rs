@@ -69,6 +69,10 @@ async fn ask(
     match due(&facts, rules, now, deps.begun) {
         Due::Nothing => Ok(()),
         Due::Export => ask_for_export(deps, library, &facts).await,
+        // One that was asked for by hand has another id than ours, which would take its place.
+        Due::Train(_) if facts.is_building() && deps.train.depth().await?.unfinished() > 0 => {
+            Ok(())
+        }
         Due::Train(export) => {
             let is_dead = ask_for_training(deps, library, &export).await?;
             // It kills its worker: perhaps it is this snapshot, and another one does not.

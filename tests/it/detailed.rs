@@ -26,6 +26,8 @@ enum Mood {
     Slow,
     Broken,
     Nonsense,
+    /// On this photo alone: it is well otherwise.
+    BreaksOnIt,
     WithoutModel,
     /// It ends the connection instead of an answer.
     HangsUp,
@@ -92,7 +94,7 @@ async fn generate(State(server): State<Server>, Json(mut question): Json<Value>)
             Json(json!({ "response": text, "done": true })).into_response()
         }
         Mood::Slow => std::future::pending().await,
-        Mood::Broken => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Mood::Broken | Mood::BreaksOnIt => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Mood::Nonsense => Json(json!({ "response": "\u{0}\u{0} 7 7 7" })).into_response(),
         Mood::WithoutModel => {
             let error = json!({ "error": "model 'llava' not found" });
@@ -237,11 +239,28 @@ fn an_answer_that_is_none_fails_for_that_photo_alone() {
     let shown = fleet.show("added/000.jpg");
     let reason = shown["stages"]["detail"]["reason"].as_str().unwrap();
     assert!(reason.contains("its answer holds no description"), "{reason}");
-    server.set(Mood::Well);
+    server.set(Mood::BreaksOnIt);
     photos(&fleet.folder.path().join("photos"), 2);
     fleet.add(2);
+    fleet.wait_for_details("failed", 2);
+    server.set(Mood::Well);
+    photos(&fleet.folder.path().join("photos"), 3);
+    fleet.add(3);
     fleet.wait_for_details("done", 1);
-    assert_eq!(fleet.details("failed"), Some(1));
+    assert_eq!(fleet.details("failed"), Some(2));
+    // Whoever wants them tried again says so.
+    let again = |words: &[&str]| {
+        let said = run(fleet.member().args(["reprocess", "--only-failed"]).args(words));
+        assert!(said.status.success(), "{}", stdout(&said));
+        stdout(&said)
+    };
+    let said = again(&["--stage", "detail", "--dry-run"]);
+    assert!(said.contains("2 failed details would be asked for again"), "{said}");
+    assert_eq!(fleet.details("failed"), Some(2));
+    assert!(again(&["--since", "2999-01-01", "--json"]).contains(r#""details":0"#));
+    assert!(again(&["--json"]).contains(r#""details":2"#));
+    fleet.wait_for_details("done", 3);
+    assert_eq!(fleet.details("failed"), Some(0));
 }
 
 #[test]

@@ -199,7 +199,8 @@ fn a_generation_that_is_a_step_back_is_held_back_until_somebody_wants_it() {
     let history = std::fs::read_to_string(fleet.data().join("libraries/main/training_history.log"));
     assert!(history.unwrap().contains("held back"));
 
-    let published = by_hand(&["train", "--publish-anyway"]);
+    // By force, after one of the same snapshot that failed.
+    let published = by_hand(&["train", "--force", "--publish-anyway"]);
     assert!(published.status.success(), "{}", String::from_utf8_lossy(&published.stderr));
     let current = fleet.json(&["status"]).unwrap()["generation"].as_u64().unwrap();
     assert!(current > 1);

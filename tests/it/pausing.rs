@@ -97,3 +97,32 @@ fn a_pause_holds_backfill_and_training_and_lets_uploads_through() {
     assert_eq!(json(&data, &["resume"])["was_paused"], false);
     up.stop();
 }
+
+#[test]
+fn quiet_hours_hold_backfill_without_anybody_asking() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    // All day, whatever the time is when this is read.
+    let hours = [("EYEFLEET_FLEET__QUIET_HOURS", "00:00-12:00, 12:00-24:00")];
+    let up = Up::start_with(&data, &hours);
+    photos(&folder.path().join("photos"), 3);
+    let added = run(eyefleet(&data).args(["add", "--wait"]).arg(folder.path().join("photos")));
+    assert_eq!(added.status.code(), Some(0), "uploads go through");
+    let (_, body) = get(&format!("{}/v1/status", up.url("serve-1")));
+    let status: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status["held"]["by"], "quiet_hours");
+    wait_for("the queues to be held", || {
+        let queues = json(&data, &["queue", "status"]);
+        (queues["train"]["held"] == serde_json::json!(["backfill"])).then_some(())
+    });
+    let (_, metrics) = get(&format!("{}/metrics", up.url("intake-1")));
+    assert!(metrics.contains("eyefleet_backfill_held 1"), "{metrics}");
+    // The commands know no hours of their own: what the fleet was told is told to them as well.
+    let resumed = run(eyefleet(&data).args(["resume", "--json"]).envs(hours));
+    let resumed: Value = serde_json::from_str(&stdout(&resumed)).unwrap();
+    assert_eq!(
+        (&resumed["was_paused"], &resumed["held"]["by"]),
+        (&false.into(), &"quiet_hours".into())
+    );
+    up.stop();
+}

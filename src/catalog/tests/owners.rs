@@ -112,6 +112,33 @@ async fn what_was_said_before_the_owners_tags_is_declined_until_the_owner_says_i
     assert_eq!(story.word("7").await, OwnersWord::default());
     assert_eq!(story.waiting("7", 1).await, [Stage::Enrich]);
     assert!(!undo(LATER).await);
+    // Told again, or late, what was taken back does not come back; what is said later counts.
+    assert!(!story.correct("7", &tags(&["Sea"]), LATER).await.applied);
+    assert_eq!(story.word("7").await, OwnersWord::default());
+    assert!(story.correct("7", &tags(&["lake"]), "2027-01-01T00:00:00Z").await.applied);
+    assert!(!undo(LATER).await, "something was said after it");
+}
+
+#[tokio::test]
+async fn a_word_that_is_told_during_an_enrichment_is_not_lost() {
+    let story = story().await;
+    story.upload("7", "a").await;
+    assert_eq!(story.store("7", 1, 1, &analysis("a boat")).await, Stored::Stored);
+    assert_eq!(story.enrich("7", 2, 1).await, Stored::Stored);
+    story.correct("7", &tags(&["oma"]), SAID).await;
+    // A worker reads that and is at work; the owner says more; the worker stores what it made.
+    let read = story.catalog.corrections(&story.library, &image("7")).await.unwrap();
+    let corrected = story.correct("7", &tags(&["opa"]), LATER).await;
+    assert_eq!(story.enrich("7", 3, 1).await, Stored::Stored);
+    assert_eq!(story.waiting("7", 1).await, []);
+    let again = async |said: &[Correction]| {
+        let image = corrected.image.clone();
+        story.catalog.enrich_again_if_corrected(&story.library, image, said).await.unwrap()
+    };
+    assert!(again(&read).await);
+    assert_eq!(story.waiting("7", 1).await, [Stage::Enrich]);
+    let now = story.catalog.corrections(&story.library, &image("7")).await.unwrap();
+    assert!(!again(&now).await);
 }
 
 #[tokio::test]

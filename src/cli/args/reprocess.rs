@@ -30,7 +30,7 @@ pub struct ReprocessArgs {
     #[arg(long, conflicts_with_all = ["only_missing", "only_failed"])]
     pub force: bool,
     /// Only this stage; may be given several times. Where one of them needs the models, they run as a
-    /// whole.
+    /// whole. `detail` is what Ollama writes: with --only-failed it is asked again.
     #[arg(long = "stage", value_name = "STAGE", requires = "kind")]
     pub stages: Vec<StageName>,
     /// Only images that were recorded since then: a date, a time (RFC 3339), or how long ago (30m, 12h,
@@ -58,16 +58,20 @@ pub enum StageName {
     Faces,
     /// What was learned.
     Enrich,
+    /// The detailed description.
+    Detail,
 }
 
-impl From<StageName> for Stage {
-    fn from(name: StageName) -> Self {
-        match name {
-            StageName::Embed => Self::Embed,
-            StageName::Tag => Self::Tag,
-            StageName::Describe => Self::Describe,
-            StageName::Faces => Self::Faces,
-            StageName::Enrich => Self::Enrich,
+impl StageName {
+    /// The stage of an analysis; none for what comes from elsewhere.
+    pub fn of_analysis(self) -> Option<Stage> {
+        match self {
+            Self::Embed => Some(Stage::Embed),
+            Self::Tag => Some(Stage::Tag),
+            Self::Describe => Some(Stage::Describe),
+            Self::Faces => Some(Stage::Faces),
+            Self::Enrich => Some(Stage::Enrich),
+            Self::Detail => None,
         }
     }
 }

@@ -205,6 +205,10 @@ impl<'a> Course<'a> {
             Mode::Draining => {
                 "queue analyze is being drained: it goes on after `eyefleet queue resume analyze`"
             }
+            Mode::Running if depth.held.contains(&Lane::Backfill) => {
+                "backfill is paused: it goes on after the pause (`eyefleet status` says when), or after \
+                 `eyefleet resume`"
+            }
             Mode::Running if depth.claimed == 0 => {
                 "no worker takes the photos: `eyefleet run analyze` or `eyefleet up` starts one, the log \
                  of one that runs says what it waits for; still waiting"

@@ -8,15 +8,19 @@ mod stream;
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::args::ReprocessArgs;
+use super::args::{ReprocessArgs, StageName};
 use super::{Client, Exit};
 use crate::catalog::{CatalogError, Library, Stage};
 use crate::reprocess::{Rules, What, Why};
 use crate::vision::Pack;
 use course::{Course, Ended};
 use stream::DueStream;
+
+/// A forced run that began longer ago than this is one that was stopped.
+const GOES_ON_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// Photos of one reason.
 #[derive(Debug, Serialize)]
@@ -36,6 +40,8 @@ struct Answer {
     /// Photos that were to be done again, by reason the most first.
     photos: u64,
     reasons: Vec<Reason>,
+    /// Detailed descriptions that failed and that Ollama is asked for again.
+    details: u64,
     dry_run: bool,
     /// Photos that were done.
     done: u64,
@@ -52,20 +58,33 @@ pub(super) async fn reprocess(
 ) -> anyhow::Result<Exit> {
     let library = client.catalog.library(&args.library).await?;
     let library = library.ok_or_else(|| CatalogError::UnknownLibrary(args.library.clone()))?;
+    let details = details(client, args, &library).await?;
     let mut rules = rules(client, args, &library).await?;
     let mut reasons = plan(client, args, &library, &rules).await?;
-    if args.force && reasons.is_empty() && client.catalog.forced_since(&library.id).await?.is_some()
+    if args.force
+        && reasons.is_empty()
+        && !args.dry_run
+        && client.catalog.forced_since(&library.id).await?.is_some()
     {
         // The forced run before this one had come to its end but for saying so.
         client.catalog.set_forced_since(&library.id, None).await?;
         rules.what = What::Forced(client.clock.now());
         reasons = plan(client, args, &library, &rules).await?;
     }
+    if let What::Forced(since) = rules.what
+        && since < client.clock.now() - GOES_ON_AFTER
+    {
+        eprintln!(
+            "this goes on with the run that began at {since:.0} and was stopped: what was done since is not \
+             done again; for all of it, run the same command once more afterwards"
+        );
+    }
     let photos = reasons.iter().map(|reason| reason.photos).sum();
     let mut answer = Answer {
         library: library.id.to_string(),
         photos,
         reasons,
+        details,
         dry_run: args.dry_run,
         done: 0,
         failed: 0,
@@ -101,6 +120,22 @@ pub(super) async fn reprocess(
     })
 }
 
+/// Has Ollama asked again for what failed; the fleet offers it by itself from then on.
+async fn details(client: &Client, args: &ReprocessArgs, library: &Library) -> anyhow::Result<u64> {
+    let asked_for = args.stages.contains(&StageName::Detail);
+    if asked_for && !args.only_failed {
+        anyhow::bail!(
+            "details that are missing are asked for by themselves: give --only-failed for those that \
+             failed"
+        );
+    }
+    if !args.only_failed || !(asked_for || args.stages.is_empty()) {
+        return Ok(0);
+    }
+    let (since, again) = (moment(client, args), !args.dry_run);
+    Ok(client.catalog.failed_details(&library.id, since, again).await?)
+}
+
 fn moment(client: &Client, args: &ReprocessArgs) -> Option<jiff::Timestamp> {
     args.since.map(|since| since.moment(client.clock.now(), jiff::tz::TimeZone::system()))
 }
@@ -124,7 +159,7 @@ async fn rules(client: &Client, args: &ReprocessArgs, library: &Library) -> anyh
     };
     Ok(Rules {
         what,
-        stages: args.stages.iter().copied().map(Stage::from).collect(),
+        stages: args.stages.iter().filter_map(|name| name.of_analysis()).collect(),
         pack,
         generation: library.current.map(|current| current.number),
     })
@@ -138,6 +173,9 @@ async fn plan(
     rules: &Rules,
 ) -> anyhow::Result<Vec<Reason>> {
     let mut counts: BTreeMap<(Why, Vec<Stage>), u64> = BTreeMap::new();
+    if !args.stages.is_empty() && rules.stages.is_empty() {
+        return Ok(Vec::new());
+    }
     let since = moment(client, args);
     let mut due = DueStream::new(&client.catalog, &library.id, since, rules.clone());
     while let Some((_, due)) = due.next().await? {
@@ -155,7 +193,14 @@ async fn plan(
 
 fn tell_plan(answer: &Answer, rules: &Rules) -> anyhow::Result<()> {
     let library = &answer.library;
+    if answer.details > 0 {
+        let (details, would) = (answer.details, if answer.dry_run { "would be" } else { "are" });
+        say!("library {library}: {details} failed details {would} asked for again");
+    }
     if answer.photos == 0 {
+        if answer.details > 0 {
+            return Ok(());
+        }
         match (&rules.what, rules.generation) {
             (What::Behind, None) => say!(
                 "library {library}: nothing was learned yet, so there is nothing to apply; \
