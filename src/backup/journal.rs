@@ -16,6 +16,9 @@ const NAME: &str = "journal.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Next {
+    /// The file is unpacked aside. Only in the place of another restore that was cut short, whose half
+    /// no fleet may start on; any other begins with the next step.
+    Unpack,
     /// The catalogue is put in place.
     Database,
     /// What lies in the libraries' folders is put aside.
@@ -70,6 +73,24 @@ impl Journal {
         let text = serde_json::to_vec_pretty(self).expect("paths and words are JSON");
         durable::replace_file(&path, "new", |file| file.write_all(&text))
             .map_err(BackupError::io("write", &path))
+    }
+
+    /// Removes what restores have put beside the journal.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn clear_beside(data: &Path) -> Result<(), BackupError> {
+        let folder = folder(data);
+        let io = |error| BackupError::io("clear", &folder)(error);
+        for entry in fs::read_dir(&folder).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.is_dir() {
+                durable::remove_folder(&path).map_err(io)?;
+            } else if !path.ends_with(NAME) {
+                fs::remove_file(&path).map_err(io)?;
+            }
+        }
+        Ok(())
     }
 
     /// The restore is over: first nothing is left to be finished, then nothing is left.

@@ -63,6 +63,7 @@ impl Placing {
     /// As [`Placing::run`].
     pub async fn step(&mut self) -> Result<bool, BackupError> {
         let next = match self.journal.next {
+            Next::Unpack => unreachable!("what is placed was unpacked"),
             Next::Database => {
                 self.database().await?;
                 Next::Clear

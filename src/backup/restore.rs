@@ -48,8 +48,8 @@ pub struct Restored {
 /// The file is damaged or too new, a fleet runs, the target is not empty, a store is away, or the
 /// disk refuses.
 pub async fn restore(request: RestoreRequest) -> Result<Restored, BackupError> {
-    let Prepared { mut placing, resumed, still: _still } = prepare(request).await?;
-    let is_fresh = !resumed && placing.journal.next == Next::Database;
+    let Prepared { mut placing, resumed, over_half, still: _still } = prepare(request).await?;
+    let is_fresh = !resumed && !over_half && placing.journal.next == Next::Database;
     if is_fresh && let Err(error) = placing.step().await {
         // A database that refused is as it was before; one that was lost may have committed.
         if !matches!(&error, BackupError::Catalog(CatalogError::Unreachable { .. })) {
@@ -64,6 +64,8 @@ pub async fn restore(request: RestoreRequest) -> Result<Restored, BackupError> {
 pub(super) struct Prepared {
     pub placing: Placing,
     pub resumed: bool,
+    /// Another restore was cut short and is given up for this one: what lies in the target is half.
+    pub over_half: bool,
     /// Nobody starts a fleet until this is dropped.
     pub still: Stillness,
 }
@@ -90,18 +92,20 @@ pub(super) async fn prepare(request: RestoreRequest) -> Result<Prepared, BackupE
         }
         _ => false,
     };
+    let over_half = unfinished.is_some();
     let journal = match unfinished {
-        Some(journal) if resumed => journal,
+        Some(journal) if resumed && journal.next != Next::Unpack => journal,
         _ => {
-            if !force {
+            if !force && !over_half {
                 nothing_to_lose(&data, &database_url).await?;
             }
-            let staging = Staging { file, data: &data, database_url: &database_url, tell: &tell };
+            let (data, database_url) = (&*data, &*database_url);
+            let staging = Staging { file, data, database_url, tell: &tell, over_half };
             staging.run(&manifest, changes, sha256).await?
         }
     };
     let placing = Placing { journal, manifest, data, database_url, board, tell };
-    Ok(Prepared { placing, resumed, still })
+    Ok(Prepared { placing, resumed, over_half, still })
 }
 
 /// Processes that would go on with what they have in memory.
@@ -145,6 +149,7 @@ struct Staging<'a> {
     data: &'a Path,
     database_url: &'a str,
     tell: &'a Tell,
+    over_half: bool,
 }
 
 impl Staging<'_> {
@@ -155,15 +160,27 @@ impl Staging<'_> {
         sha256: String,
     ) -> Result<Journal, BackupError> {
         let folder = journal::folder(self.data);
+        let mut journal = Journal { file: absolute(&self.file), sha256, next: Next::Unpack };
+        if self.over_half {
+            // From now on this one is to be finished: at no moment is there none.
+            journal.write(self.data)?;
+            Journal::clear_beside(self.data)?;
+        } else {
+            Journal::remove(self.data)?;
+        }
         match self.stage(manifest, changes).await {
             Ok(()) => {
-                let journal = Journal { file: absolute(&self.file), sha256, next: Next::Database };
+                journal.next = Next::Database;
                 journal.write(self.data)?;
                 Ok(journal)
             }
             Err(error) => {
                 // The first error is the one to tell; the next restore removes what is left.
-                let _ = durable::remove_folder(&folder);
+                let _ = if self.over_half {
+                    Journal::clear_beside(self.data)
+                } else {
+                    durable::remove_folder(&folder).map_err(BackupError::io("remove", &folder))
+                };
                 if let Some(database) = sqlite_path(self.database_url) {
                     let staged = staged_database(&database);
                     for left in [with_journal(&staged), staged] {
@@ -178,12 +195,8 @@ impl Staging<'_> {
     async fn stage(&self, manifest: &BackupManifest, changes: usize) -> Result<(), BackupError> {
         let folder = unpacked(self.data);
         let (file, described, to) = (self.file.clone(), manifest.clone(), folder.clone());
-        let (data, tell) = (self.data.to_owned(), self.tell.clone());
-        blocking("unpacking", move || {
-            Journal::remove(&data)?;
-            stage::unpack(&file, &described, &to, &tell)
-        })
-        .await?;
+        let tell = self.tell.clone();
+        blocking("unpacking", move || stage::unpack(&file, &described, &to, &tell)).await?;
         // PostgreSQL is loaded in place, in one transaction.
         let Some(database) = sqlite_path(self.database_url) else { return Ok(()) };
         let staged = staged_database(&database);

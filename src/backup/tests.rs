@@ -12,11 +12,12 @@ use serde_json::json;
 
 use super::archive;
 use super::journal::{self, Journal};
+use super::place::{staged_database, unpacked};
 use super::restore::prepare;
 use super::*;
 use crate::board::Board;
 use crate::catalog::tests::database;
-use crate::catalog::{Catalog, Published, Stored};
+use crate::catalog::{Catalog, Published, Stored, sqlite_path};
 use crate::clock::Clock;
 use crate::generation::{GenerationStore, samples as generations};
 use crate::names::{Fence, GenerationNumber, LibraryId, SpaceId};
@@ -255,6 +256,34 @@ async fn a_restore_that_was_killed_is_finished_by_the_next() {
         assert!(restored.resumed, "after {steps} steps");
         target.assert_restored().await;
     }
+}
+
+#[tokio::test]
+async fn a_restore_in_the_place_of_half_another_leaves_no_half_that_a_fleet_starts_on() {
+    let volume = Volume::new().await;
+    let (first, _) = volume.backup().await;
+    let other = Volume::new().await;
+    let (second, _) = other.backup().await;
+    let target = Target::new().await;
+    let mut placing = prepare(target.request(&first, false)).await.unwrap().placing;
+    placing.step().await.unwrap();
+    drop(placing);
+    let folder = target.folder.path();
+    assert!(unpacked(folder).exists());
+    // The other one cannot be staged either.
+    let blocked = sqlite_path(&target.url).map(|database| staged_database(&database));
+    if let Some(blocked) = &blocked {
+        fs::create_dir(blocked).unwrap();
+        assert!(restore(target.request(&second, true)).await.is_err());
+        let error = refuse_unfinished(folder).unwrap_err().to_string();
+        assert!(error.contains(second.to_str().unwrap()), "{error}");
+        let left = fs::read_dir(journal::folder(folder)).unwrap().count();
+        assert_eq!(left, 1, "more than the journal is left");
+        fs::remove_dir(blocked).unwrap();
+    }
+    let force = blocked.is_none();
+    restore(target.request(&second, force)).await.unwrap();
+    target.assert_restored().await;
 }
 
 #[tokio::test]

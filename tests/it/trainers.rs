@@ -292,6 +292,7 @@ mod slow {
     use super::*;
     use crate::support::{Running, eyefleet, run, stdout, wait_for};
 
+    /// Spread over a whole training and a little more.
     const KILLS: u64 = 30;
 
     impl Library {
@@ -307,8 +308,12 @@ mod slow {
         }
 
         fn trainings_begun(&self) -> usize {
+            self.logged("Training started")
+        }
+
+        fn logged(&self, words: &str) -> usize {
             let log = std::fs::read_to_string(self.data().join("train.log")).unwrap_or_default();
-            log.matches("Training started").count()
+            log.matches(words).count()
         }
 
         fn trainer(&self) -> Running {
@@ -326,7 +331,9 @@ mod slow {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn a_trainer_killed_at_any_moment_leaves_the_old_or_the_new_generation() {
         let library = Arc::new(Library::new().await);
+        let began = std::time::Instant::now();
         library.train(10, 0).await.unwrap();
+        let takes = began.elapsed();
         let (over, looks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let reading = {
             let (library, over, looks) = (library.clone(), over.clone(), looks.clone());
@@ -362,7 +369,7 @@ mod slow {
                         (library.trainings_begun() > begun).then_some(())
                     });
                     #[expect(clippy::disallowed_methods, reason = "the moment of the kill")]
-                    std::thread::sleep(Duration::from_millis(kill * 4));
+                    std::thread::sleep(takes.mul_f64(1.2 * kill as f64 / KILLS as f64));
                     trainer.signal(Signal::KILL);
                 }
                 let _trainer = library.trainer();
@@ -379,11 +386,15 @@ mod slow {
         over.store(true, Ordering::Relaxed);
         reading.await.unwrap();
         let current = library.assert_current_is_whole().await;
+        let (begun, ended) =
+            (library.trainings_begun(), library.logged("Training finished, patterns published"));
         println!(
-            "{KILLS} kills, generation {} is current, {} looks",
+            "{KILLS} kills, {begun} trainings begun and {ended} ended, generation {} is current, {} looks",
             current.number,
             looks.load(Ordering::Relaxed)
         );
+        assert!(begun - ended >= KILLS as usize / 3, "most were killed after their end");
+        assert!(ended > 1, "none came to its end");
         assert!(current.number > GenerationNumber(1));
         let link = library.store_of_generations().current_link().unwrap();
         assert_eq!(link, Some(current.number));
