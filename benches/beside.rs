@@ -31,7 +31,7 @@ const LEARNED: usize = 60_000;
 /// New photos, analyzed before the trainings and beside them.
 const PHOTOS: usize = 3000;
 const SEARCHES: usize = 400;
-const WORDS: [&str; 5] = ["a+boat+at+sea", "a+dog", "a+red+house", "a+cat", "trees+in+the+snow"];
+const WORDS: [&str; 5] = ["a+boat+at+sea", "flowers", "a+red+house", "a+cat", "trees+in+the+snow"];
 
 fn main() -> ExitCode {
     let folder = tempfile::tempdir().unwrap();
