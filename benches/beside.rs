@@ -54,7 +54,9 @@ fn main() -> ExitCode {
         (serves("serve") == 1 && serves("analyze") == 2).then_some(())
     });
 
-    let alone = (search(&up), watched::analyze(&up, &before, PHOTOS as u64).photos_per_second());
+    // Photos first: those that no generation holds yet make a search longer, then as beside a training.
+    let analyzed = watched::analyze(&up, &before, PHOTOS as u64).photos_per_second();
+    let alone = (search(&up), analyzed);
     let (over, trained) = (AtomicBool::new(false), AtomicU32::new(0));
     let with = std::thread::scope(|scope| {
         scope.spawn(|| {
