@@ -3,7 +3,8 @@
 //!
 //! The models miss four tags in ten, and one in ten that they name is wrong. Photos that were not
 //! learned from are enriched; their tags and twenty searches by words are held against the truth,
-//! before and after, and against two simpler ways to guess tags. A second library has tags that have
+//! before and after, and against two simpler ways to guess tags; the words of their descriptions are
+//! counted. A second library has tags that have
 //! nothing to do with each other: there is nothing to learn, and nothing may be made up.
 //!
 //! `cargo nextest run -p eyefleet --no-capture measured` prints the figures.
@@ -221,8 +222,15 @@ fn by_neighbours(learned: &[Photo], held_out: &[Photo]) -> f64 {
     (1..=6).map(with).fold(0.0, f64::max)
 }
 
+/// Words of a description, in the mean over all photos.
+fn words<'a>(photos: &'a [Photo], description: impl Fn(&'a Photo) -> String) -> f64 {
+    let words = photos.iter().map(|photo| description(photo).split_whitespace().count());
+    words.sum::<usize>() as f64 / photos.len() as f64
+}
+
 struct Measured {
     f1: (f64, f64),
+    words: (f64, f64),
     precision: (f64, f64),
     added: usize,
     by_frequency: f64,
@@ -238,10 +246,14 @@ fn measure(related: bool) -> Measured {
         let found = enriched(photo, &generation).tags;
         seen(photo).into_iter().chain(found.into_iter().map(|(name, _)| name)).collect()
     };
+    let said = |photo: &Photo| photo.description.clone();
+    let said_with_learned =
+        |photo: &Photo| enriched(photo, &generation).description.unwrap_or_else(|| said(photo));
     let added: usize =
         held_out.iter().map(|photo| with_learned(photo).len() - seen(photo).len()).sum();
     Measured {
         f1: (f1(&held_out, seen), f1(&held_out, with_learned)),
+        words: (words(&held_out, said), words(&held_out, said_with_learned)),
         precision: (precision(&held_out, None), precision(&held_out, Some(&generation))),
         added,
         by_frequency: by_frequency(&photos, &held_out, added.div_ceil(HELD_OUT)),
@@ -265,7 +277,9 @@ fn learning_finds_missing_tags_and_photos_and_makes_nothing_up() {
         "{QUERIES} searches, precision at 10: {:.2} before, {:.2} after",
         found.precision.0, found.precision.1
     );
+    eprintln!("words of a description: {:.1} before, {:.1} after", found.words.0, found.words.1);
     assert!(found.f1.1 > found.f1.0 + 0.1);
+    assert!(found.words.1 > found.words.0 + 1.0);
     assert!(found.f1.1 > found.by_frequency);
     assert!(found.precision.1 > found.precision.0 + 0.05);
 
@@ -276,5 +290,6 @@ fn learning_finds_missing_tags_and_photos_and_makes_nothing_up() {
         nothing.added, nothing.f1.0, nothing.f1.1, nothing.precision.0, nothing.precision.1
     );
     assert_eq!(nothing.added, 0);
+    assert_eq!(nothing.words.0, nothing.words.1);
     assert!(nothing.precision.1 >= nothing.precision.0 - 0.02);
 }
