@@ -12,13 +12,22 @@ mod slow {
     use eyefleet::names::{GenerationNumber, LibraryId};
     use serde_json::Value;
 
-    use crate::support::{Running, Up, eyefleet, get, photos, run, stdout, wait_for};
+    use crate::support::{Running, Up, database_url, eyefleet, get, photos, run, stdout, wait_for};
 
     const SWAPS: u64 = 1000;
     const PHOTOS: usize = 3000;
 
     fn json(data: &Path, words: &[&str]) -> Value {
         serde_json::from_str(&stdout(&run(eyefleet(data).args(words).arg("--json")))).unwrap()
+    }
+
+    /// Ends the loop of the searches, which would hold a failed test for ever.
+    struct SetAtEnd<'a>(&'a AtomicBool);
+
+    impl Drop for SetAtEnd<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Copies of the drawings under new names: drawing them all takes longer than looking at them.
@@ -35,7 +44,12 @@ mod slow {
     /// Makes one of two generations current, then the other, and waits each time until every worker
     /// serves it.
     async fn exchange(data: &Path, work_goes_on: impl Fn() -> bool) -> u64 {
-        let home = [("EYEFLEET_DATA", data.to_str().unwrap()), ("HOME", "/nowhere")];
+        let database = database_url(&data.join("catalog.sqlite"));
+        let home = [
+            ("EYEFLEET_DATA", data.to_str().unwrap()),
+            ("HOME", "/nowhere"),
+            ("DATABASE_URL", &database),
+        ];
         let home = home.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let client = Client::open(Config::from_sources(None, home).unwrap()).await.unwrap();
         let main = LibraryId::main();
@@ -104,6 +118,7 @@ mod slow {
                     }
                 }
             });
+            let _also_after_a_panic = SetAtEnd(&over);
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let searches = || asked.load(Ordering::Relaxed);
             let last = std::cell::Cell::new(0);
@@ -111,7 +126,6 @@ mod slow {
                 let now = searches();
                 now > last.replace(now)
             }));
-            over.store(true, Ordering::Relaxed);
             under_load
         });
         assert_eq!(failed.load(Ordering::Relaxed), 0);
