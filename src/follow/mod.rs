@@ -127,6 +127,12 @@ impl Follower {
         numbers.collect()
     }
 
+    /// Libraries whose current generation could not be loaded.
+    pub fn behind(&self) -> usize {
+        let libraries = self.inner.libraries.lock().unwrap_or_else(PoisonError::into_inner);
+        libraries.values().filter(|followed| followed.failed_at.is_some()).count()
+    }
+
     /// Polls and reports until `stop`.
     pub async fn follow(self, every: Duration, mut facts: WorkerFacts, stop: CancellationToken) {
         let mut reported: Option<Instant> = None;
@@ -196,6 +202,7 @@ impl Follower {
             }
         }
         self.free_unused().await;
+        ::metrics::gauge!(metrics::LIBRARIES_BEHIND).set(self.behind() as f64);
         changed
     }
 

@@ -137,10 +137,10 @@ impl AnalyzeImage {
     fn missing(&self, watched: bool) -> JobError {
         let why = format!("{} is gone: no file of that name is left; upload it again", self.path);
         if !watched {
-            return JobError::new(Fate::Permanent, why);
+            return JobError::new(Fate::Permanent, why).of("photo");
         }
         let retry_after = Some(MISSING_PAUSE);
-        JobError { retry_after, ..JobError::new(Fate::Away, why) }
+        JobError { retry_after, ..JobError::new(Fate::Away, why).of("photo") }
     }
 
     /// The original with its sha256. Reading waits for disks: it must not hold up the tasks of

@@ -14,6 +14,8 @@ const FOLDER_AWAY_PAUSE: Duration = Duration::from_secs(30);
 pub struct JobError {
     /// What it means for this job.
     pub fate: Fate,
+    /// Where the cause lies, in one word of a closed set: for the metrics.
+    pub room: &'static str,
     /// Input, cause and next step, in the words of the room that failed.
     pub message: String,
     /// The input that [`JobError::about`] put in front of the message.
@@ -28,7 +30,14 @@ pub struct JobError {
 impl JobError {
     /// A failure of class `fate` that says `message`.
     pub fn new(fate: Fate, message: impl Into<String>) -> Self {
-        Self { fate, message: message.into(), input: None, chain: Vec::new(), retry_after: None }
+        let message = message.into();
+        Self { fate, room: "other", message, input: None, chain: Vec::new(), retry_after: None }
+    }
+
+    /// The same failure, with its cause in `room`.
+    #[must_use]
+    pub(super) fn of(self, room: &'static str) -> Self {
+        Self { room, ..self }
     }
 
     /// The same failure, with the input that the failing room did not know.
@@ -59,41 +68,41 @@ impl JobError {
         self.fate == Fate::Away && self.retry_after.is_some()
     }
 
-    fn from_room(fate: Fate, error: &dyn std::error::Error) -> Self {
+    fn from_room(room: &'static str, fate: Fate, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
         let chain = causes.map(ToString::to_string).take(16).collect();
-        Self { chain, ..Self::new(fate, error.to_string()) }
+        Self { room, chain, ..Self::new(fate, error.to_string()) }
     }
 }
 
 /// Lets `?` carry a room's error, with the fate that the room gives it.
 macro_rules! carries {
-    ($($error:ty),* $(,)?) => {
+    ($($room:literal: $error:ty),* $(,)?) => {
         $(impl From<$error> for JobError {
             fn from(error: $error) -> Self {
-                Self::from_room(error.fate(), &error)
+                Self::from_room($room, error.fate(), &error)
             }
         })*
     };
 }
 
 carries!(
-    crate::vision::DecodeError,
-    crate::vision::VisionError,
-    crate::catalog::CatalogError,
-    crate::library_lock::LockError,
-    crate::snapshot::SnapshotError,
-    crate::learning::LearnError,
-    crate::generation::GenerationError,
-    crate::board::BoardError,
-    crate::ollama::OllamaError,
+    "picture": crate::vision::DecodeError,
+    "models": crate::vision::VisionError,
+    "catalog": crate::catalog::CatalogError,
+    "volume": crate::library_lock::LockError,
+    "snapshot": crate::snapshot::SnapshotError,
+    "learning": crate::learning::LearnError,
+    "generation": crate::generation::GenerationError,
+    "board": crate::board::BoardError,
+    "ollama": crate::ollama::OllamaError,
 );
 
 impl From<OriginalError> for JobError {
     fn from(error: OriginalError) -> Self {
         // Every photo of the folder meets it at once: not every few seconds.
         let retry_after = matches!(error, OriginalError::Root { .. }).then_some(FOLDER_AWAY_PAUSE);
-        Self { retry_after, ..Self::from_room(error.fate(), &error) }
+        Self { retry_after, ..Self::from_room("photo", error.fate(), &error) }
     }
 }
 
@@ -101,7 +110,7 @@ impl From<fleetq::QueueError> for JobError {
     fn from(error: fleetq::QueueError) -> Self {
         // Redis may come back; what it or the queue refuses for good is refused the next time too.
         let fate = if error.is_transient() { Fate::Away } else { Fate::Permanent };
-        Self::from_room(fate, &error)
+        Self::from_room("queue", fate, &error)
     }
 }
 

@@ -38,6 +38,10 @@ pub async fn run_claim<J: Job>(claim: Claim, deps: Arc<J::Deps>, away: Arc<Away>
             }
             Err(error) => (None, Ended::Unreadable(error)),
         };
+        if let Some(cause) = cause_of(&ended) {
+            let labels = [("kind", J::NAME), ("cause", cause)];
+            ::metrics::counter!(metrics::JOB_FAILURES_TOTAL, &labels).increment(1);
+        }
         let decision = decide(&ended, claim.attempts, J::BUDGET, jitter(&claim));
         let outcome = apply(&claim, job.as_ref(), &deps, &attempt, &ended, &decision, &away).await;
         record::<J>(outcome, started.elapsed());
@@ -108,6 +112,20 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn jitter(claim: &Claim) -> f64 {
     let spread = claim.token.unsigned_abs().wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (spread >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Where the cause of a failure lies; a job that is stopped or comes too late has not failed.
+fn cause_of(ended: &Ended) -> Option<&'static str> {
+    match ended {
+        Ended::Returned(Err(error)) => match error.fate {
+            Fate::Interrupted | Fate::Superseded => None,
+            Fate::Transient | Fate::Away | Fate::Permanent | Fate::Poison => Some(error.room),
+        },
+        Ended::Returned(Ok(_)) | Ended::LeaseLost => None,
+        Ended::Panicked(_) => Some("panic"),
+        Ended::OutOfTime => Some("time"),
+        Ended::Unreadable(_) => Some("payload"),
+    }
 }
 
 /// What to say of an end that was not well.

@@ -29,6 +29,7 @@ fn each_photo_is_decoded_and_looked_at_once_in_all_the_fleet() {
     let data = folder.path().join("data");
     std::fs::create_dir_all(&data).unwrap();
     photos(&folder.path().join("photos"), PHOTOS);
+    std::fs::write(folder.path().join("photos/broken.jpg"), "this is no photo").unwrap();
     let redis = Redis::start();
     let member = || -> Command {
         let mut command = eyefleet(&data);
@@ -49,7 +50,9 @@ fn each_photo_is_decoded_and_looked_at_once_in_all_the_fleet() {
     let sum = |name: &str| -> u64 { urls.iter().map(|url| number(&get_metrics(url), name)).sum() };
     let finished = r#"eyefleet_jobs_total{kind="analyze-image",outcome="finished"}"#;
     wait_for("the analysis", || (sum(finished) == PHOTOS).then_some(()));
-    assert_eq!(sum("eyefleet_decode_seconds_count"), PHOTOS);
+    let failed = r#"eyefleet_job_failures_total{kind="analyze-image",cause="picture"}"#;
+    wait_for("the failure of the one that is none", || (sum(failed) == 1).then_some(()));
+    assert_eq!(sum("eyefleet_decode_seconds_count"), PHOTOS + 1);
     assert_eq!(sum("eyefleet_look_seconds_count"), PHOTOS);
 }
 

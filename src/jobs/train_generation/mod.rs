@@ -246,7 +246,7 @@ impl TrainGeneration {
                 }
                 _ = again.tick() => {
                     let progress = shown.borrow_and_update().clone();
-                    ::metrics::gauge!(metrics::TRAINING_PROGRESS).set(f64::from(progress.done));
+                    progress::publish(Some(&progress));
                     if let Err(error) = deps.board.show_training(&self.library, &progress).await {
                         tracing::debug!(%error, "progress is not shown for now");
                     }
@@ -310,7 +310,7 @@ impl TrainGeneration {
         };
         ::metrics::counter!(metrics::TRAININGS_TOTAL, "outcome" => status).increment(1);
         metrics::observe(metrics::TRAINING_SECONDS, took);
-        ::metrics::gauge!(metrics::TRAINING_PROGRESS).set(0.0);
+        progress::publish(None);
         let ended = deps.clock.now().as_second() as f64;
         ::metrics::gauge!(metrics::TRAINING_ENDED, "outcome" => status).set(ended);
         if let Err(error) = result

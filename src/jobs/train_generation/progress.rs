@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::board::TrainingProgress;
 use crate::catalog::Generation;
 use crate::learning::Step;
+use crate::telemetry::metrics;
 
 /// Before this share is done, or before this many seconds, what is left would be a guess.
 const DONE_MIN: f64 = 0.05;
@@ -73,6 +74,18 @@ impl Plan {
             started_at: Some(self.started_at),
             eta_seconds: tells.then(|| took * (1.0 - done).max(0.0) / done),
         }
+    }
+}
+
+/// Says in the metrics of this process how far its training is, or that none runs.
+pub(super) fn publish(progress: Option<&TrainingProgress>) {
+    let done = progress.map_or(0.0, |it| it.done);
+    ::metrics::gauge!(metrics::TRAINING_PROGRESS).set(f64::from(done));
+    let left = progress.map_or(0.0, |it| it.eta_seconds.unwrap_or(f64::NAN));
+    ::metrics::gauge!(metrics::TRAINING_LEFT_SECONDS).set(left);
+    for step in Step::ALL.map(Step::as_str) {
+        let is_at = progress.is_some_and(|it| it.step == step);
+        ::metrics::gauge!(metrics::TRAINING_STEP, "step" => step).set(f64::from(u8::from(is_at)));
     }
 }
 
