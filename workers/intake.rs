@@ -155,15 +155,7 @@ fn schedule_deps(client: &Client) -> ScheduleDeps {
         export: client.export.clone(),
         train: client.train.clone(),
         export_limit: config.export_limit,
-        rules: Rules {
-            learns: config.auto_train,
-            after_images: config.train_after_images,
-            after_share: config.train_after_share,
-            delay: config.train_delay,
-            exports: config.export_schedule.clone(),
-            trainings: config.train_schedule.clone(),
-            zone: TimeZone::system(),
-        },
+        rules: Rules::new(config, TimeZone::system()),
         begun: client.clock.now(),
     }
 }

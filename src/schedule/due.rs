@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::timetable::Timetable;
 use crate::catalog::{Export, ExportState, Generation, GenerationState, Unlearned};
+use crate::config::Config;
 
 /// The least number of photos to learn from: fewer have no patterns.
 pub(super) const FIRST_MIN: u64 = 10;
@@ -45,6 +46,21 @@ pub struct Rules {
     pub zone: TimeZone,
 }
 
+impl Rules {
+    /// As the settings say, with timetables read in `zone`.
+    pub fn new(config: &Config, zone: TimeZone) -> Self {
+        Self {
+            learns: config.auto_train,
+            after_images: config.train_after_images,
+            after_share: config.train_after_share,
+            delay: config.train_delay,
+            exports: config.export_schedule.clone(),
+            trainings: config.train_schedule.clone(),
+            zone,
+        }
+    }
+}
+
 /// What is known of a library when it is decided.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Facts {
@@ -67,6 +83,16 @@ impl Facts {
     /// Whether a training of the newest complete export has begun and not ended.
     pub fn is_building(&self) -> bool {
         self.learned.as_ref().is_some_and(|it| it.state == GenerationState::Building)
+    }
+
+    /// Whether so many photos are new, changed or corrected that they are learned.
+    pub fn has_enough(&self, rules: &Rules) -> bool {
+        if self.done_export.is_none() {
+            return self.analyzed >= FIRST_MIN;
+        }
+        let share = (self.analyzed as f64 * rules.after_share).ceil() as u64;
+        let wanted = rules.after_images.min(share).max(FIRST_MIN.min(rules.after_images));
+        self.unlearned.changes >= wanted
     }
 }
 
@@ -128,16 +154,11 @@ pub(super) fn due(facts: &Facts, rules: &Rules, now: Timestamp, begun: Timestamp
             }
         }
     }
-    let Unlearned { changes, oldest: Some(oldest), newest: Some(newest) } = facts.unlearned else {
+    let Unlearned { oldest: Some(oldest), newest: Some(newest), .. } = facts.unlearned else {
         return Due::Nothing;
     };
-    let enough = if facts.done_export.is_none() {
-        facts.analyzed >= FIRST_MIN
-    } else {
-        let share = (facts.analyzed as f64 * rules.after_share).ceil() as u64;
-        let wanted = rules.after_images.min(share).max(FIRST_MIN.min(rules.after_images));
-        changes >= wanted || passed(&rules.trainings)
-    };
+    let in_time = facts.done_export.is_some() && passed(&rules.trainings);
+    let enough = in_time || facts.has_enough(rules);
     let quiet = facts.waiting == 0 && since(newest) >= delay;
     if enough && !rests && facts.analyzed > 0 && (quiet || since(oldest) > PATIENCE.max(delay)) {
         Due::Export
@@ -153,7 +174,7 @@ pub(super) mod tests {
     use super::*;
     use crate::names::{Fence, GenerationNumber};
 
-    fn rules() -> Rules {
+    pub fn rules() -> Rules {
         Rules {
             learns: true,
             after_images: 100,
@@ -165,6 +186,27 @@ pub(super) mod tests {
         }
     }
 
+    #[test]
+    fn each_timetable_is_read_from_its_own_setting() {
+        let rules = |name: &str| {
+            let given = [(name, "0 3 * * *"), ("HOME", "/h")];
+            let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Rules::new(&Config::from_sources(None, given).unwrap(), TimeZone::UTC)
+        };
+        let old =
+            exported(export(ExportState::Done, 1000), Some(generation(GenerationState::Published)));
+        let facts = Facts { unlearned: changes(1, "11:50:00", "11:58:00"), ..old };
+        let tomorrow = at("12:00:00") + SignedDuration::from_hours(24);
+        let due = |rules: &Rules| due(&facts, rules, tomorrow, Timestamp::UNIX_EPOCH);
+        let exports = rules("EYEFLEET_EXPORT__SCHEDULE");
+        assert_eq!(due(&exports), Due::Export);
+        assert_eq!(due(&Rules { learns: false, ..exports }), Due::Export);
+        let trainings = rules("EYEFLEET_TRAIN__SCHEDULE");
+        assert_eq!(due(&trainings), Due::Export);
+        assert_eq!(due(&Rules { learns: false, ..trainings }), Due::Nothing);
+        assert_eq!(due(&rules("OF_OTHERS")), Due::Nothing);
+    }
+
     /// By a process that began long ago.
     fn due_now(facts: &Facts, now: Timestamp) -> Due {
         due(facts, &rules(), now, Timestamp::UNIX_EPOCH)
@@ -174,7 +216,7 @@ pub(super) mod tests {
         format!("2026-11-22T{text}Z").parse().unwrap()
     }
 
-    fn changes(changes: u64, oldest: &str, newest: &str) -> Unlearned {
+    pub fn changes(changes: u64, oldest: &str, newest: &str) -> Unlearned {
         Unlearned { changes, oldest: Some(at(oldest)), newest: Some(at(newest)) }
     }
 

@@ -65,7 +65,7 @@ async fn ask(
 ) -> Result<(), JobError> {
     let facts = gather(deps, library).await?;
     let (library, rules) = (&library.id, &deps.rules);
-    told.tell(library, &facts, rules.learns.then_some(rules.delay));
+    told.tell(library, &facts, rules);
     match due(&facts, rules, now, deps.begun) {
         Due::Nothing => Ok(()),
         Due::Export => ask_for_export(deps, library, &facts).await,

@@ -137,7 +137,11 @@ fn an_owner_uploads_photos_and_does_nothing_else() {
     owner.wait_until_served(1);
 
     // A tenth of the library is new: it learns again. Old photos get it when they are asked to.
+    let found = owner.said("intake", "Training data found");
+    let scheduled = owner.said("intake", "Training scheduled in background");
     owner.add("fourth", 48);
+    owner.wait_until_said("intake", "Training data found", found + 1);
+    owner.wait_until_said("intake", "Training scheduled in background", scheduled + 1);
     owner.wait_until_served(2);
     assert_eq!(owner.generation_of("added/000.jpg"), None);
     assert!(run(eyefleet(&owner.data()).arg("reprocess")).status.success());
@@ -161,5 +165,16 @@ fn an_owner_uploads_photos_and_does_nothing_else() {
     owner.wait_until_served(before.as_u64().unwrap());
     owner.add("fifth", 60);
     assert_eq!(owner.generation_of("added/059.jpg"), before.as_i64());
+    owner.wait_until_said("intake", "Training is off (AUTO_TRAIN=false)", 1);
+    assert!(stdout(&run(eyefleet(&owner.data()).arg("status"))).contains("generation"));
+    let asked_for = owner.said("intake", "An export is asked for");
+    up.stop();
+
+    // Switched on again it learns them at its start, which was all that was missing.
+    let up = owner.up(true);
+    owner.wait_until_served(before.as_u64().unwrap() + 1);
+    assert_eq!(owner.said("intake", "An export is asked for"), asked_for + 1);
+    let learned = owner.json(&["generations"])[0]["images"].as_u64();
+    assert_eq!(learned, Some(60), "it learned while it was switched off");
     up.stop();
 }
