@@ -65,6 +65,7 @@ fn found(setting: &Setting, config: &Config) -> Option<String> {
             Ok(pack) => pack.parent().unwrap_or(&pack).display().to_string(),
             Err(_) => missing,
         },
+        "paths.model_cache" => config.model_cache.display().to_string(),
         "paths.onnxruntime" => match Runtime::locate(None) {
             Ok(library) => library.display().to_string(),
             Err(_) => missing,

@@ -15,6 +15,7 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Option<Config> {
     let data = raw.paths.data_folder(environment, problems);
+    let model_cache = raw.paths.model_cache(environment);
     raw.check(problems);
     if !problems.is_empty() {
         return None;
@@ -24,7 +25,11 @@ pub(super) fn check(
     Some(Config {
         file: None,
         onnxruntime: raw.paths.onnxruntime().map(Into::into),
-        packs: raw.paths.packs,
+        packs: {
+            let cache = (!model_cache.as_os_str().is_empty()).then(|| model_cache.clone());
+            raw.paths.packs.into_iter().chain(cache).collect()
+        },
+        model_cache,
         redis_url: (!raw.redis.url.is_empty()).then(|| Secret::new(raw.redis.url)),
         namespace: raw.redis.namespace,
         database_url: Secret::new(raw.database.url_or_file_in(&data)),
@@ -143,6 +148,22 @@ mod tests {
         let config = load(&[("AUTO_TRAIN", "false"), ("EYEFLEET_DATA", "/srv/eyefleet")]).unwrap();
         assert!(!config.auto_train);
         assert_eq!(config.data, Path::new("/srv/eyefleet"));
+    }
+
+    #[test]
+    fn models_are_kept_where_they_were_kept_before() {
+        let cache = |variables: &[(&str, &str)]| {
+            let config = load(variables).unwrap();
+            assert_eq!(config.packs.last(), Some(&config.model_cache));
+            config.model_cache
+        };
+        assert_eq!(cache(&[]), Path::new("/home/somebody/.cache/eyefleet/models"));
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "/c")]), Path::new("/c/eyefleet/models"));
+        let before = [("XDG_CACHE_HOME", "/c"), ("TRANSFORMERS_CACHE", "/models")];
+        assert_eq!(cache(&before), Path::new("/models"));
+        // Others read that variable as well: the two may differ.
+        let both = [("TRANSFORMERS_CACHE", "/models"), ("EYEFLEET_MODEL_CACHE", "/ours")];
+        assert_eq!(cache(&both), Path::new("/ours"));
     }
 
     #[test]

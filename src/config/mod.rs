@@ -35,8 +35,10 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Folder of everything that a fleet on one machine keeps, absolute.
     pub data: PathBuf,
-    /// Folders to look for packs in, before the places found by itself.
+    /// Folders to look for packs in, before the places found by itself; the last is `model_cache`.
     pub packs: Vec<PathBuf>,
+    /// Folder that keeps packs from elsewhere; empty where there is no home.
+    pub model_cache: PathBuf,
     /// ONNX Runtime's library, where it was named.
     pub onnxruntime: Option<PathBuf>,
     /// Redis, where one was named; else the private one of `eyefleet up`.

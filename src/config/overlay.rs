@@ -10,8 +10,9 @@ use super::problems::{Origin, Origins, from};
 use super::{DEFAULTS, value};
 
 /// Variables that people and other programs already know, and the key each one sets.
-const SHORT_NAMES: [(&str, &str, &str); 5] = [
+const SHORT_NAMES: [(&str, &str, &str); 6] = [
     ("EYEFLEET_DATA", "paths", "data"),
+    ("EYEFLEET_MODEL_CACHE", "paths", "model_cache"),
     ("REDIS_URL", "redis", "url"),
     ("DATABASE_URL", "database", "url"),
     ("AUTO_TRAIN", "train", "auto"),

@@ -11,6 +11,7 @@ use crate::config::problems::Problems;
 pub(in crate::config) struct Paths {
     pub data: PathBuf,
     pub packs: Vec<PathBuf>,
+    pub model_cache: PathBuf,
     pub onnxruntime: PathBuf,
 }
 
@@ -38,6 +39,19 @@ impl Paths {
         }
     }
 
+    /// Where packs from elsewhere are kept: as set, else where models were kept before, else where
+    /// the desktop standards put what a program can fetch again. Empty where there is no home.
+    pub fn model_cache(&self, environment: &[(String, String)]) -> PathBuf {
+        if !self.model_cache.as_os_str().is_empty() {
+            return self.model_cache.clone();
+        }
+        let cache = variable(environment, "XDG_CACHE_HOME")
+            .or_else(|| Some(variable(environment, "HOME")?.join(".cache")));
+        variable(environment, "TRANSFORMERS_CACHE")
+            .or_else(|| Some(cache?.join("eyefleet/models")))
+            .unwrap_or_default()
+    }
+
     /// ONNX Runtime's library, where one is named.
     pub fn onnxruntime(&self) -> Option<&Path> {
         (!self.onnxruntime.as_os_str().is_empty()).then_some(&self.onnxruntime)
@@ -46,10 +60,13 @@ impl Paths {
 
 /// Empty where the environment names no home.
 fn usual(environment: &[(String, String)]) -> PathBuf {
-    let variable = |wanted: &str| {
-        let found = environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
-        found.map(|(_, value)| PathBuf::from(value))
-    };
-    let base = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+    let base = variable(environment, "XDG_DATA_HOME")
+        .or_else(|| Some(variable(environment, "HOME")?.join(".local/share")));
     base.map(|base| base.join("eyefleet")).unwrap_or_default()
+}
+
+/// The folder that a variable names; an empty one names none.
+fn variable(environment: &[(String, String)], wanted: &str) -> Option<PathBuf> {
+    let found = environment.iter().find(|(name, value)| name == wanted && !value.is_empty());
+    found.map(|(_, value)| PathBuf::from(value))
 }
