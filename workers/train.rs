@@ -14,7 +14,9 @@ const NICE: i32 = 10;
 /// schedulers of disks take their order from the same number.
 pub fn let_others_go_first() {
     // A host that forbids even this has its own reasons; the training goes on.
-    let _ = rustix::process::nice(NICE);
+    if let Err(error) = rustix::process::nice(NICE) {
+        eprintln!("eyefleet: trainings cannot give way to others here: {error}");
+    }
 }
 
 /// Bytes of memory that this process could use: the machine's, or what its control group allows.

@@ -180,15 +180,16 @@ impl Fleet {
 
 #[test]
 fn details_come_after_everything_else_and_wait_out_an_ollama_that_is_away() {
+    const PHOTOS: u64 = 20;
     let server = Server::start(Mood::Slow);
     let fleet = Fleet::new(server.address.clone());
     let _roles = ["analyze", "intake"].map(|name| fleet.role(name));
-    fleet.add(3);
+    fleet.add(PHOTOS);
     // The models have described it; Ollama has not even answered.
     let shown = fleet.show("added/000.jpg");
     assert!(shown["description"].is_string(), "{shown}");
     assert!(shown["stages"].get("detail").is_none(), "{shown}");
-    fleet.wait_for_details("waiting", 3);
+    fleet.wait_for_details("waiting", PHOTOS);
     fleet.wait_until_told(&["llava", &server.address, "away since"]);
     wait_for("a question", || (!server.asked().is_empty()).then_some(()));
 
@@ -205,9 +206,13 @@ fn details_come_after_everything_else_and_wait_out_an_ollama_that_is_away() {
     assert_eq!(ollama["state"], "warning", "{ollama}");
     assert!(ollama["found"].as_str().unwrap().contains("`ollama pull llava`"), "{ollama}");
 
-    assert_eq!(fleet.details("waiting"), Some(3), "a photo failed because Ollama was away");
+    assert_eq!(fleet.details("waiting"), Some(PHOTOS), "a photo failed because Ollama was away");
+    // Asked ever more seldom, and not once for each photo, let alone again and again.
+    let asked = server.asked().len() as u64;
+    println!("{asked} questions to an Ollama that was away");
+    assert!(asked < PHOTOS / 2, "{asked}");
     server.set(Mood::Well);
-    fleet.wait_for_details("done", 3);
+    fleet.wait_for_details("done", PHOTOS);
     let shown = fleet.show("added/000.jpg");
     let text = "A long text about the photo. It has two sentences.";
     assert_eq!(shown["detailed_description"], text);
@@ -215,7 +220,7 @@ fn details_come_after_everything_else_and_wait_out_an_ollama_that_is_away() {
     let status = fleet.status().unwrap();
     assert_eq!(
         status["counts"]["stages"]["detail"],
-        json!({ "waiting": 0, "done": 3, "failed": 0 })
+        json!({ "waiting": 0, "done": PHOTOS, "failed": 0 })
     );
     let asked = server.asked();
     let (question, width, height) = asked.last().unwrap();
@@ -223,7 +228,11 @@ fn details_come_after_everything_else_and_wait_out_an_ollama_that_is_away() {
     assert!(*width <= 1024 && *height <= 1024, "{width} x {height}");
     fleet.wait_until_told(&["llava"]);
     let text = run(fleet.member().arg("status"));
-    assert!(stdout(&text).contains("details     3 done, 0 waiting, 0 failed"), "{}", stdout(&text));
+    assert!(
+        stdout(&text).contains("details     20 done, 0 waiting, 0 failed"),
+        "{}",
+        stdout(&text)
+    );
 }
 
 #[test]

@@ -6,7 +6,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use eyefleet::board::{Board, WorkerFacts};
+use eyefleet::catalog::{Catalog, ExportState};
+use eyefleet::clock::Clock;
+use eyefleet::names::{GenerationNumber, LibraryId};
 use rustix::process::Signal;
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -127,6 +132,7 @@ fn a_fleet_learns_on_when_its_leader_is_killed_and_goes_back_when_asked() {
     wait_for("the word of the new leader", || {
         cases(&log).last().is_some_and(|it| it.starts_with("Using existing")).then_some(())
     });
+    assert!(cases(&log).contains(&"Training data found".to_owned()), "{:?}", cases(&log));
     let exports: Vec<Value> =
         serde_json::from_value(fleet.json(&["generations"]).unwrap()).unwrap();
     assert_eq!(exports.len(), 2, "one training for each of the two changes");
@@ -165,12 +171,23 @@ fn old_generations_are_collected_unless_they_are_pinned_or_in_use() {
         names.sort();
         names
     };
+    // A worker that could not load anything newer, and says so all the time.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let board = || Board::open(&fleet.redis.url(), "eyefleet").unwrap();
+    let behind = WorkerFacts {
+        worker: "behind".to_owned(),
+        role: "serve".to_owned(),
+        serves: [(LibraryId::main(), GenerationNumber(2))].into(),
+        models: None,
+    };
     for number in 2..=5 {
+        runtime.block_on(async { board().report(&behind).await }).unwrap();
         train();
         fleet.wait_until_served(number);
     }
     // Removed are those that nobody served at the end of the last training.
-    assert_eq!(kept(), ["1", "4", "5"]);
+    assert_eq!(kept(), ["1", "2", "4", "5"]);
+    runtime.block_on(async { board().leave("behind").await }).unwrap();
     assert_eq!(fleet.json(&["generations", "unpin", "1"]).unwrap()["pinned"], false);
     train();
     assert_eq!(kept(), ["5", "6"]);
@@ -205,4 +222,50 @@ fn a_generation_that_is_a_step_back_is_held_back_until_somebody_wants_it() {
     let current = fleet.json(&["status"]).unwrap()["generation"].as_u64().unwrap();
     assert!(current > 1);
     fleet.wait_until_served(current);
+}
+
+#[test]
+fn a_training_that_its_memory_does_not_hold_is_refused_before_it_takes_any() {
+    let fleet = Fleet { auto_train: false, ..Fleet::new() };
+    let _roles = ["analyze", "export"].map(|name| fleet.role(name));
+    let mut trainer = fleet.member();
+    let _trainer =
+        Running::start(trainer.args(["run", "train"]).env("EYEFLEET_TRAIN__MEMORY_MIB", "1"));
+    fleet.add("photos", 12);
+    assert!(run(fleet.member().args(["export", "--wait"])).status.success());
+    let refused = run(fleet.member().args(["train", "--wait"]));
+    assert!(!refused.status.success());
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(why.contains("learning from 12 images takes about"), "{why}");
+    assert!(why.contains("may take 1: raise train.memory_mib"), "{why}");
+    assert_eq!(fleet.json(&["status"]).unwrap()["generation"], Value::Null);
+}
+
+#[test]
+fn a_timetable_exports_what_nothing_else_would() {
+    let fleet = Fleet { auto_train: false, ..Fleet::new() };
+    let _roles = ["analyze", "export", "train"].map(|name| fleet.role(name));
+    fleet.add("photos", 3);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // A minute that passed since the library was made: nobody waits for one here.
+    let url = database_url(&fleet.data().join("learning.sqlite"));
+    let exports = || async {
+        let catalog = Catalog::open(&url, Clock::system()).await.unwrap();
+        catalog.exports(&LibraryId::main(), 9).await.unwrap()
+    };
+    runtime.block_on(async {
+        let database = sea_orm::Database::connect(&url).await.unwrap();
+        let earlier = "UPDATE libraries SET created_at = '2026-01-01T00:00:00.000000Z'";
+        database.execute_unprepared(earlier).await.unwrap();
+    });
+    assert_eq!(runtime.block_on(exports()), []);
+    let mut intake = fleet.member();
+    intake.args(["run", "intake"]).env("EYEFLEET_EXPORT__SCHEDULE", "* * * * *");
+    let _intake = Running::start(&mut intake);
+    let done = wait_for("an export", || {
+        let exports = runtime.block_on(exports());
+        exports.into_iter().find(|export| export.state == ExportState::Done)
+    });
+    assert_eq!((done.images, done.limit, done.since), (3, None, None));
+    assert_eq!(fleet.json(&["generations"]).unwrap(), serde_json::json!([]), "it is not learned");
 }

@@ -29,6 +29,17 @@ fn keeps_to_half_of_the_machine(up: &Up) {
     }
 }
 
+/// A training gives way to everybody else.
+fn trains_behind_the_others(up: &Up) {
+    let niceness =
+        |role: &str| rustix::process::getpriority_process(Pid::from_raw(up.pid(role))).unwrap();
+    let usual = rustix::process::getpriority_process(None).unwrap();
+    for role in ["analyze-1", "serve-1", "export-1", "intake-1"] {
+        assert_eq!(niceness(role), usual, "{role}");
+    }
+    assert_eq!(niceness("train-1"), usual + 10);
+}
+
 #[test]
 fn a_pause_holds_backfill_and_training_and_lets_uploads_through() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,6 +55,7 @@ fn a_pause_holds_backfill_and_training_and_lets_uploads_through() {
     }
     let up = Up::start_with(&data, &[("EYEFLEET_FLEET__SHARE", "0.5")]);
     keeps_to_half_of_the_machine(&up);
+    trains_behind_the_others(&up);
     let paused = json(&data, &["pause", "1h"]);
     assert_eq!(paused["held"]["by"], "pause");
 

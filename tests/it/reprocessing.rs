@@ -125,6 +125,33 @@ fn what_was_learned_is_applied_to_old_photos_without_their_originals() {
 }
 
 #[test]
+fn what_is_missing_is_done_alone() {
+    let fleet = Fleet::new();
+    let _roles = ["analyze", "export", "train"].map(|name| fleet.role(name));
+    assert_eq!(fleet.add(12), Some(0));
+    fleet.learn();
+    wait_for("the worker to serve what was learned", || {
+        let workers = fleet.json(&["status"])["workers"].as_array()?.clone();
+        let serves = |it: &Value| it["role"] == "analyze" && it["serves"]["main"] == 1;
+        workers.iter().any(serves).then_some(())
+    });
+    assert_eq!(fleet.add(14), Some(0));
+    assert!(run(fleet.member().args(["train", "--force", "--wait"])).status.success());
+
+    // Two have what was learned, if not the newest; twelve have none of it.
+    let (code, would) = fleet.again(&["--only-missing", "--dry-run"]);
+    assert_eq!((code, &would["photos"]), (Some(0), &12.into()));
+    let (code, again) = fleet.again(&["--only-missing"]);
+    assert_eq!((code, &again["done"], &again["failed"]), (Some(0), &12.into(), &0.into()));
+    assert_eq!(fleet.show("added/003.jpg")["generation"], 2);
+    assert_eq!(fleet.show("added/013.jpg")["generation"], 1, "it lacked nothing");
+    assert_eq!(fleet.again(&["--only-missing"]).1["photos"], 0);
+    let (code, again) = fleet.again(&[]);
+    assert_eq!((code, &again["done"]), (Some(0), &2.into()));
+    assert_eq!(fleet.show("added/013.jpg")["generation"], 2);
+}
+
+#[test]
 fn what_failed_is_tried_again_alone() {
     let fleet = Fleet::new();
     let _worker = fleet.role("analyze");

@@ -3,6 +3,7 @@
 //! that was enriched by neither of the two generations.
 
 mod slow {
+    use std::collections::BTreeMap;
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -41,9 +42,7 @@ mod slow {
         }
     }
 
-    /// Makes one of two generations current, then the other, and waits each time until every worker
-    /// serves it.
-    async fn exchange(data: &Path, work_goes_on: impl Fn() -> bool) -> u64 {
+    async fn client(data: &Path) -> Client {
         let database = database_url(&data.join("catalog.sqlite"));
         let home = [
             ("EYEFLEET_DATA", data.to_str().unwrap()),
@@ -51,7 +50,29 @@ mod slow {
             ("DATABASE_URL", &database),
         ];
         let home = home.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let client = Client::open(Config::from_sources(None, home).unwrap()).await.unwrap();
+        Client::open(Config::from_sources(None, home).unwrap()).await.unwrap()
+    }
+
+    /// How many of the later photos were enriched by each generation.
+    async fn enriched_by(data: &Path) -> BTreeMap<Option<i64>, usize> {
+        let catalog = client(data).await.catalog;
+        let (mut counts, mut after) = (BTreeMap::new(), None);
+        loop {
+            let main = LibraryId::main();
+            let page = catalog.done_page(&main, None, after.as_ref(), 1000).await.unwrap();
+            let Some(last) = page.last() else { return counts };
+            after = Some(last.image.image.clone());
+            for photo in page.iter().filter(|it| it.image.path.as_str().contains("more/")) {
+                let by = photo.seen.as_ref().and_then(|seen| seen.generation);
+                *counts.entry(by.map(|number| number.0)).or_default() += 1;
+            }
+        }
+    }
+
+    /// Makes one of two generations current, then the other, and waits each time until every worker
+    /// serves it.
+    async fn exchange(data: &Path, work_goes_on: impl Fn() -> bool) -> u64 {
+        let client = client(data).await;
         let main = LibraryId::main();
         let mut under_load = 0;
         for swap in 0..SWAPS {
@@ -91,10 +112,16 @@ mod slow {
         let first = folder.path().join("first");
         photos(&first, 40);
         assert!(run(eyefleet(&data).args(["add", "--wait"]).arg(&first)).status.success());
-        assert!(run(eyefleet(&data).args(["export", "--wait"])).status.success());
-        for _ in 0..2 {
+        // Two that differ, so that a mix would show.
+        for generation in 1..=2 {
+            assert!(run(eyefleet(&data).args(["export", "--wait"])).status.success());
             let trained = run(eyefleet(&data).args(["train", "--force", "--wait"]));
             assert!(trained.status.success());
+            if generation == 1 {
+                photos(&first, 41);
+                let added = run(eyefleet(&data).args(["add", "--wait"]).arg(&first));
+                assert!(added.status.success());
+            }
         }
         let more = folder.path().join("photos");
         many_photos(&more);
@@ -139,7 +166,7 @@ mod slow {
             (json(&data, &["status"])["counts"]["waiting"] == 0).then_some(())
         });
         let status = json(&data, &["status"]);
-        assert_eq!(status["counts"]["analyzed"], 40 + PHOTOS);
+        assert_eq!(status["counts"]["analyzed"], 41 + PHOTOS);
         assert_eq!(status["counts"]["failed"], 0);
         let queue = &json(&data, &["queue", "status"])["analyze"];
         println!("{queue}");
@@ -147,8 +174,12 @@ mod slow {
         {
             assert_eq!(queue["totals"][unwanted], 0, "{unwanted}: {queue}");
         }
-        // The first ones were there before anything was learned.
-        assert_eq!(status["counts"]["stages"]["enrich"]["done"], PHOTOS);
+        // Each by one of the two, and some by each: the first ones were there before both.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let by = runtime.block_on(enriched_by(&data));
+        println!("photos by the generation that enriched them: {by:?}");
+        assert_eq!(by.keys().collect::<Vec<_>>(), [&Some(1), &Some(2)]);
+        assert_eq!(by.values().sum::<usize>(), PHOTOS);
         up.stop();
     }
 }

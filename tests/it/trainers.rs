@@ -2,7 +2,9 @@
 //! Failure: a reader that is served nothing although something was learned, or a mix of two
 //! generations; a number that is current and cannot be opened.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use eyefleet::board::Board;
 use eyefleet::catalog::{Catalog, NewAnalysis, Outcome, Stage, Stored, Tag, Upload};
@@ -13,7 +15,7 @@ use eyefleet::jobs::{
     Attempt, Done, ExportDeps, ExportSnapshot, Job, JobError, TrainDeps, TrainGeneration,
 };
 use eyefleet::names::{Fence, GenerationNumber, ImageId, LibraryId, RelativePath};
-use eyefleet::snapshot;
+use eyefleet::snapshot::{self, SnapshotId};
 use eyefleet::vision::Pack;
 use eyefleet::{fate::Fate, volume};
 use tempfile::TempDir;
@@ -23,7 +25,8 @@ use crate::support::{Redis, database_url};
 
 const PHOTOS: usize = 60;
 
-/// A library of analyzed photos and one snapshot of it.
+/// A library of analyzed photos and snapshots of it, each of one photo more than the one before: a mix of
+/// what was learned from two of them shows in the counts.
 struct Library {
     _folder: TempDir,
     /// The data folder.
@@ -32,6 +35,8 @@ struct Library {
     catalog: Catalog,
     board: Board,
     pack: Pack,
+    /// Photos in each snapshot.
+    snapshots: Mutex<BTreeMap<SnapshotId, usize>>,
 }
 
 fn attempt(fence: i64) -> Attempt {
@@ -53,12 +58,20 @@ impl Library {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/starter");
         let pack = Pack::open(&starter).unwrap();
         catalog.ensure_library(&LibraryId::main(), folder.path()).await.unwrap();
-        let library = Self { _folder: folder, data, redis, catalog, board, pack };
+        let snapshots = Mutex::default();
+        let library = Self { _folder: folder, data, redis, catalog, board, pack, snapshots };
         for number in 0..PHOTOS {
             library.store(number).await;
         }
-        library.export().await;
+        library.export(PHOTOS).await;
         library
+    }
+
+    /// One photo more, and a snapshot with it.
+    async fn grow(&self) {
+        let photos = *self.snapshots.lock().unwrap().last_key_value().unwrap().1;
+        self.store(photos).await;
+        self.export(photos + 1).await;
     }
 
     fn data(&self) -> PathBuf {
@@ -109,7 +122,7 @@ impl Library {
         assert_eq!(stored.unwrap(), Stored::Stored);
     }
 
-    async fn export(&self) {
+    async fn export(&self, photos: usize) {
         let deps = ExportDeps {
             catalog: self.catalog.clone(),
             clock: Clock::system(),
@@ -126,7 +139,15 @@ impl Library {
             since: None,
             request: "story".into(),
         };
-        assert_eq!(export.run(&deps, &attempt(1)).await.unwrap(), Done::Finished);
+        // Tokens make a difference between two of the same second.
+        let done = export.run(&deps, &attempt(photos as i64)).await.unwrap();
+        assert_eq!(done, Done::Finished);
+        self.snapshots.lock().unwrap().insert(self.newest_snapshot(), photos);
+    }
+
+    fn newest_snapshot(&self) -> SnapshotId {
+        let folder = volume::library_dir(&self.data, &LibraryId::main());
+        snapshot::list(&folder).unwrap().pop().unwrap()
     }
 
     async fn train(&self, fence: i64, newer_than: i64) -> Result<Done, JobError> {
@@ -141,9 +162,7 @@ impl Library {
             shrink_max: 0.5,
             generations_kept: 3,
         };
-        let library = LibraryId::main();
-        let folder = volume::library_dir(&self.data(), &library);
-        let snapshot = snapshot::list(&folder).unwrap().pop().unwrap();
+        let (library, snapshot) = (LibraryId::main(), self.newest_snapshot());
         let newer_than = Some(GenerationNumber(newer_than));
         let train = TrainGeneration { library, snapshot, newer_than, publish_anyway: false };
         train.run(&deps, &attempt(fence)).await
@@ -159,16 +178,19 @@ impl Library {
         let current = self.catalog.current_generation(&LibraryId::main()).await.unwrap().unwrap();
         let opened =
             self.store_of_generations().open(current.number, Some(self.pack.space())).unwrap();
-        assert_whole(&opened);
+        self.assert_whole(&opened);
         opened
     }
-}
 
-/// Every file of it was verified when it was opened; that it is of one snapshot shows in the counts.
-fn assert_whole(generation: &Generation) {
-    assert_eq!(generation.index.len(), PHOTOS);
-    assert_eq!(generation.manifest.generation, generation.number);
-    assert_eq!(generation.patterns["sea"].count, PHOTOS as u64 / 2);
+    /// Every file of it was verified when it was opened; that it is of one snapshot shows in the
+    /// counts.
+    fn assert_whole(&self, generation: &Generation) {
+        let photos = self.snapshots.lock().unwrap()[&generation.manifest.snapshot];
+        assert_eq!(generation.index.len(), photos);
+        assert_eq!(generation.manifest.generation, generation.number);
+        assert_eq!(generation.patterns["sea"].count, photos as u64 / 2);
+        assert_eq!(generation.patterns["park"].count, photos.div_ceil(2) as u64);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -180,12 +202,13 @@ async fn of_two_trainers_at_once_the_newer_one_publishes() {
     for round in 0..5 {
         let (older, newer) = (20 + 2 * round, 21 + 2 * round);
         let before = library.assert_current_is_whole().await.number;
+        library.grow().await;
         let looks = async {
             for _ in 0..40 {
                 reader.look().await;
                 let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
                 assert!(served.number >= before);
-                assert_whole(&served);
+                library.assert_whole(&served);
             }
         };
         let trainings =
@@ -209,9 +232,10 @@ async fn of_two_trainers_at_once_the_newer_one_publishes() {
 async fn a_snapshot_that_was_cut_is_not_learned_from() {
     let library = Library::new().await;
     library.train(10, 0).await.unwrap();
+    library.grow().await;
     let reader = library.follower();
     let folder = volume::library_dir(&library.data, &LibraryId::main());
-    let snapshot = snapshot::list(&folder).unwrap().pop().unwrap();
+    let snapshot = library.newest_snapshot();
     let files = std::fs::read_dir(snapshot::path_of(&folder, &snapshot)).unwrap();
     let mut whole = Vec::new();
     for file in files.map(|file| file.unwrap().path()) {
@@ -229,7 +253,7 @@ async fn a_snapshot_that_was_cut_is_not_learned_from() {
         whole.push(file);
         reader.look().await;
         let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
-        assert_whole(&served);
+        library.assert_whole(&served);
         assert_eq!(library.assert_current_is_whole().await.number, GenerationNumber(1));
     }
     assert!(whole.len() > 2, "{whole:?}");
@@ -244,6 +268,7 @@ async fn a_disk_that_is_full_at_any_write_of_a_training_leaves_the_old_or_the_ne
     let Some(disk) = SmallDisk::at(&place, 4) else { return };
     let library = Library::on(folder, disk.inside()).await;
     library.train(10, 0).await.unwrap();
+    library.grow().await;
     let (reader, store) = (library.follower(), library.store_of_generations());
     assert!(reader.look().await);
     let (mut refused, mut last) = (0, GenerationNumber(1));
@@ -254,7 +279,7 @@ async fn a_disk_that_is_full_at_any_write_of_a_training_leaves_the_old_or_the_ne
         let (current, link) =
             (library.assert_current_is_whole().await, store.current_link().unwrap().unwrap());
         // The link may be a step behind: the leader sets it again.
-        assert_whole(&store.open(link, None).unwrap());
+        library.assert_whole(&store.open(link, None).unwrap());
         match &ended {
             Ok(_) => assert!(current.number > last, "{pages} pages"),
             Err(error) => {
@@ -268,7 +293,7 @@ async fn a_disk_that_is_full_at_any_write_of_a_training_leaves_the_old_or_the_ne
         last = current.number;
         reader.look().await;
         let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
-        assert_whole(&served);
+        library.assert_whole(&served);
         assert_eq!(served.number, last);
         if ended.is_ok() && link == last {
             break;
@@ -343,22 +368,23 @@ mod slow {
                 while !over.load(Ordering::Relaxed) {
                     reader.look().await;
                     let served = reader.generation(&LibraryId::main()).await.unwrap().unwrap();
-                    assert_whole(&served);
+                    library.assert_whole(&served);
                     assert!(served.number >= last);
                     last = served.number;
                     // One that starts at this very moment.
                     let fresh = library.follower();
                     let served = fresh.generation(&LibraryId::main()).await.unwrap().unwrap();
-                    assert_whole(&served);
+                    library.assert_whole(&served);
                     looks.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
             })
         };
         let killing = {
-            let library = library.clone();
+            let (library, runtime) = (library.clone(), tokio::runtime::Handle::current());
             move || {
                 for kill in 0..KILLS {
+                    runtime.block_on(library.grow());
                     let asked = run(library.member().args(["train", "--force"]));
                     let refused = "is already";
                     let text = stdout(&asked);

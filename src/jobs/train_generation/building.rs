@@ -91,3 +91,108 @@ impl Building {
         Err(GenerationError::HeldBack { number: self.number, objections })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::os::unix::process::ExitStatusExt;
+    use std::path::Path;
+    use std::process::Command;
+
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::learning::Step;
+    use crate::names::LibraryId;
+    use crate::snapshot::samples;
+    use crate::volume;
+
+    /// What the child is told by.
+    const FOLDER: &str = "EYEFLEET_TEST_FOLDER";
+    const STEP: &str = "EYEFLEET_TEST_STEP";
+
+    /// A training of the library in `data` from its snapshot `number`, which becomes generation `number`.
+    fn building(data: &Path, number: i64, fence: i64) -> Building {
+        let library = LibraryId::main();
+        Building {
+            folder: volume::library_dir(data, &library),
+            job: TrainGeneration {
+                library: library.clone(),
+                snapshot: samples::id(number).0,
+                newer_than: None,
+                publish_anyway: false,
+            },
+            options: LearnOptions::default(),
+            clock: Clock::system(),
+            fence: Fence(fence),
+            number: GenerationNumber(number),
+            parent: (number > 1).then_some(GenerationNumber(number - 1)),
+            space: samples::space(),
+            images: 1,
+            shrink_max: 0.5,
+            _lock: Arc::new(LibraryLock::shared(data, &library).unwrap()),
+        }
+    }
+
+    /// Two photos with faces and so many others.
+    fn write_snapshot(data: &Path, number: i64, others: usize) {
+        let mut rows = samples::few();
+        for other in 0..others {
+            let name = format!("other-{other:02}");
+            let mut row = samples::tagged(&name, "a boat at sea", &["boat", "sea"], &["sea"]);
+            row.1 = Some(vec![1.0, other as f32, 1.0]);
+            rows.push(row);
+        }
+        rows.sort_by(|a, b| a.0.image.cmp(&b.0.image));
+        let folder = volume::library_dir(data, &LibraryId::main());
+        samples::written(&folder, number, rows);
+    }
+
+    #[test]
+    #[ignore = "no test: the process that the test below starts, and that kills itself"]
+    fn killed_child() {
+        let (Ok(data), Ok(wanted)) = (std::env::var(FOLDER), std::env::var(STEP)) else { return };
+        let fence = Step::ALL.iter().position(|step| step.as_str() == wanted).unwrap() as i64;
+        let ended = building(Path::new(&data), 2, 10 + fence).build(&mut |step, _| {
+            if step.as_str() == wanted {
+                let myself = rustix::process::getpid();
+                rustix::process::kill_process(myself, Signal::KILL).unwrap();
+            }
+            ControlFlow::Continue(())
+        });
+        panic!("it came to its end: {:?}", ended.map(drop));
+    }
+
+    #[test]
+    fn a_trainer_killed_at_any_step_leaves_what_was_there_and_the_next_one_clears_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        write_snapshot(data, 1, 9);
+        building(data, 1, 1).build(go_on).unwrap();
+        write_snapshot(data, 2, 10);
+        let store = GenerationStore::new(volume::library_dir(data, &LibraryId::main()));
+        let photos_of = |number| {
+            store.open(GenerationNumber(number), Some(&samples::space())).unwrap().index.len()
+        };
+        let photos = photos_of(1);
+        for step in Step::ALL {
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["jobs::train_generation::building::tests::killed_child", "--exact"])
+                .args(["--ignored", "--nocapture"])
+                .env(FOLDER, data)
+                .env(STEP, step.as_str())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&child.stdout);
+            let signal = child.status.signal();
+            assert_eq!(signal, Some(Signal::KILL.as_raw()), "{step:?} was not met: {said}");
+            assert_eq!(store.list().unwrap(), [GenerationNumber(1)], "killed at {step:?}");
+            assert_eq!(photos_of(1), photos, "killed at {step:?}");
+        }
+        building(data, 2, 99).build(go_on).unwrap();
+        assert_eq!((photos_of(1), photos_of(2)), (photos, photos + 1));
+        let shelf = std::fs::read_dir(store.folder(GenerationNumber(2)).parent().unwrap()).unwrap();
+        assert_eq!(shelf.count(), 2, "what was killed is left behind");
+    }
+}
