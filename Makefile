@@ -53,7 +53,7 @@ check: lint ## lint, documentation, licences and advisories, scripts, alert rule
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	@scripts/check-rest
 
-bench: setup ## run the benchmarks: ten minutes; `scripts/bench-table` shows their figures
+bench: setup ## run the benchmarks: half an hour; `scripts/bench-table` shows their figures
 	@rm -rf $(or $(CARGO_TARGET_DIR),target)/criterion
 	$(CARGO) bench --workspace --locked
 
