@@ -8,6 +8,7 @@ mod slow {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use eyefleet::board::Version;
+    use eyefleet::catalog::DoneImage;
     use eyefleet::cli::Client;
     use eyefleet::config::Config;
     use eyefleet::names::{GenerationNumber, LibraryId};
@@ -62,7 +63,9 @@ mod slow {
             let page = catalog.done_page(&main, None, after.as_ref(), 1000).await.unwrap();
             let Some(last) = page.last() else { return counts };
             after = Some(last.image.image.clone());
-            for photo in page.iter().filter(|it| it.image.path.as_str().contains("more/")) {
+            // The names of the first ones have three digits.
+            let is_later = |it: &&DoneImage| it.image.path.as_str().len() > "added/000.jpg".len();
+            for photo in page.iter().filter(is_later) {
                 let by = photo.seen.as_ref().and_then(|seen| seen.generation);
                 *counts.entry(by.map(|number| number.0)).or_default() += 1;
             }
